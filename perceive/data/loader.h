@@ -1,0 +1,40 @@
+// Batches in a reproducible order, prepared by worker threads, from any position of any epoch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "perceive/data/dataset.h"
+
+namespace perceive::data {
+
+struct LoaderOptions {
+  int64_t batch_size = 64;
+  bool shuffle = false;      // the order is a function of (seed, epoch)
+  bool drop_last = false;    // drop a last batch that is not full
+  int64_t num_workers = 0;   // threads that prepare batches ahead; 0: the calling thread does
+  uint64_t seed = 0;         // of the order and of random transforms
+};
+
+// The order of the batches never depends on the number of workers. An error in a worker is thrown by next().
+class Loader {
+ public:
+  Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
+  ~Loader();
+
+  int64_t batches() const;  // of one epoch
+  const Dataset& dataset() const;
+  const LoaderOptions& options() const;
+
+  // Begins `epoch` at its batch number `first_batch`; whatever was under way is dropped.
+  void start(int64_t epoch, int64_t first_batch = 0);
+  // The next batch, or nothing at the end of the epoch.
+  std::optional<Batch> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace perceive::data

@@ -1,0 +1,24 @@
+// The names of a module's parameters and buffers, and moving values in by name.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <string>
+#include <vector>
+
+#include "perceive/io/tensors.h"
+
+namespace perceive::io {
+
+// Parameters and buffers under every name they have, as Python's state_dict lists them.
+Tensors named_tensors(const torch::nn::Module& module);
+// Each distinct tensor once, under its first name. What checkpoints hold.
+Tensors distinct_tensors(const torch::nn::Module& module);
+// Each distinct parameter once, in registration order: what an optimizer steps (Module::parameters() repeats shared ones).
+std::vector<at::Tensor> distinct_parameters(const torch::nn::Module& module);
+
+// Copies `tensors` into the module, which may name a shared tensor once or under every name. Throws core::FileError
+// that lists every missing, unexpected and misshapen name, said to come from `origin`.
+void load_into(torch::nn::Module& module, const Tensors& tensors, const std::string& origin);
+
+}  // namespace perceive::io
