@@ -3,6 +3,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 #include "perceive/ops/registration.h"
 
 namespace perceive::ops {
@@ -18,10 +20,10 @@ at::Tensor zeros_unless_defined(const at::Tensor& gradient, const at::Tensor& li
 class AttendFunction : public torch::autograd::Function<AttendFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                               const at::Tensor& mask, const AttendScalars& scalars) {
+                               const OptionalTensor& mask, const AttendScalars& scalars) {
     at::AutoDispatchBelowADInplaceOrView below;
-    auto [out, lse] = call_attend(q, k, v, mask, scalars);
-    context->save_for_backward({q, k, v, mask, out, lse});
+    auto [out, lse] = call_attend(q, k, v, or_undefined(mask), scalars);
+    context->save_for_backward({q, k, v, or_undefined(mask), out, lse});
     context->saved_data["options"] = pack(scalars);
     context->set_materialize_grads(false);
     return {out, lse};
@@ -48,14 +50,16 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
 class AttendSourceFunction : public torch::autograd::Function<AttendSourceFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& values,
-                               const at::Tensor& key_weight, const at::Tensor& key_bias, const at::Tensor& value_weight,
-                               const at::Tensor& value_bias, at::TensorList axes, const at::Tensor& mask,
-                               bool normalize, double norm_eps, int64_t heads, const SourceRange& range,
-                               const AttendScalars& scalars) {
+                               const at::Tensor& key_weight, const OptionalTensor& key_bias,
+                               const at::Tensor& value_weight, const OptionalTensor& value_bias, at::TensorList axes,
+                               const OptionalTensor& mask, bool normalize, double norm_eps, int64_t heads,
+                               const SourceRange& range, const AttendScalars& scalars) {
     at::AutoDispatchBelowADInplaceOrView below;
-    const FoldedProjection projection{key_weight, key_bias, value_weight, value_bias, normalize, norm_eps, heads};
-    auto [out, lse] = call_attend_source(q, values, axes, mask, projection, range, scalars);
-    variable_list saved = {q, values, key_weight, key_bias, value_weight, value_bias, mask, out, lse};
+    const FoldedProjection projection{
+        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads};
+    auto [out, lse] = call_attend_source(q, values, axes, or_undefined(mask), projection, range, scalars);
+    variable_list saved = {
+        q, values, key_weight, projection.key_bias, value_weight, projection.value_bias, or_undefined(mask), out, lse};
     saved.insert(saved.end(), axes.begin(), axes.end());
     context->save_for_backward(saved);
     context->saved_data["options"] = AttendFunction::pack(scalars);
@@ -71,8 +75,8 @@ class AttendSourceFunction : public torch::autograd::Function<AttendSourceFuncti
     const FoldedProjection projection{saved[2],      saved[3],        saved[4],    saved[5],
                                       p[0].toBool(), p[1].toDouble(), p[2].toInt()};
     const variable_list axes(saved.begin() + kAxes, saved.end());
-    bool axes_need_grad = false;
-    for (size_t a = 0; a < axes.size(); ++a) axes_need_grad |= context->needs_input_grad(kFixedInputs + a);
+    const bool axes_need_grad =
+        std::any_of(axes.begin(), axes.end(), [](const at::Tensor& axis) { return axis.requires_grad(); });
     auto g = call_attend_source_backward(zeros_unless_defined(grads[0], saved[7]), grads[1], saved[0], saved[1], axes,
                                          saved[6], projection, saved[7], saved[8], {p[3].toInt(), p[4].toInt()},
                                          scalars, context->needs_input_grad(1), axes_need_grad);
@@ -96,7 +100,7 @@ class AttendSourceFunction : public torch::autograd::Function<AttendSourceFuncti
 
 std::tuple<at::Tensor, at::Tensor> attend_autograd(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                    const at::Tensor& mask, const AttendScalars& scalars) {
-  const auto results = AttendFunction::apply(q, k, v, mask, scalars);
+  const auto results = AttendFunction::apply(q, k, v, or_nullopt(mask), scalars);
   return {results[0], results[1]};
 }
 
@@ -104,8 +108,9 @@ std::tuple<at::Tensor, at::Tensor> attend_source_autograd(const at::Tensor& q, c
                                                           at::TensorList axes, const at::Tensor& mask,
                                                           const FoldedProjection& p, const SourceRange& range,
                                                           const AttendScalars& scalars) {
-  const auto results = AttendSourceFunction::apply(q, values, p.key_weight, p.key_bias, p.value_weight, p.value_bias,
-                                                   axes, mask, p.normalize, p.norm_eps, p.heads, range, scalars);
+  const auto results = AttendSourceFunction::apply(q, values, p.key_weight, or_nullopt(p.key_bias), p.value_weight,
+                                                   or_nullopt(p.value_bias), axes, or_nullopt(mask), p.normalize,
+                                                   p.norm_eps, p.heads, range, scalars);
   return {results[0], results[1]};
 }
 

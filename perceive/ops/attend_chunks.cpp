@@ -3,7 +3,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
-#include "perceive/ops/operators.h"
+#include <algorithm>
+
+#include "perceive/ops/registration.h"
 
 namespace perceive::ops {
 namespace {
@@ -38,11 +40,12 @@ class Chunks : public torch::CustomClassHolder {
 class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& key_weight,
-                               const at::Tensor& key_bias, const at::Tensor& value_weight, const at::Tensor& value_bias,
-                               at::TensorList axes, bool normalize, double norm_eps, int64_t heads,
-                               const c10::intrusive_ptr<Chunks>& chunks) {
+                               const OptionalTensor& key_bias, const at::Tensor& value_weight,
+                               const OptionalTensor& value_bias, at::TensorList axes, bool normalize, double norm_eps,
+                               int64_t heads, const c10::intrusive_ptr<Chunks>& chunks) {
     at::AutoDispatchBelowADInplaceOrView below;
-    const FoldedProjection projection{key_weight, key_bias, value_weight, value_bias, normalize, norm_eps, heads};
+    const FoldedProjection projection{
+        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads};
     const auto wide = q.to(accumulation_type(q));  // merged unrounded
     Attended total{at::zeros({q.size(0), q.size(1), q.size(2), value_weight.size(0) / heads}, wide.options()),
                    at::full({q.size(0), q.size(1), q.size(2)}, -INFINITY, wide.options())};
@@ -51,7 +54,8 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
       total = merge(total, {out, lse});
     });
     total.out = total.out.to(q.scalar_type());
-    variable_list saved = {q, key_weight, key_bias, value_weight, value_bias, total.out, total.lse};
+    variable_list saved = {q,         key_weight, projection.key_bias, value_weight, projection.value_bias,
+                           total.out, total.lse};
     saved.insert(saved.end(), axes.begin(), axes.end());
     context->save_for_backward(saved);
     context->saved_data["chunks"] = c10::IValue::make_capsule(chunks);
@@ -66,8 +70,8 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
     const FoldedProjection projection{saved[1],      saved[2],        saved[3],    saved[4],
                                       p[0].toBool(), p[1].toDouble(), p[2].toInt()};
     const variable_list axes(saved.begin() + kAxes, saved.end());
-    bool axes_need_grad = false;
-    for (size_t a = 0; a < axes.size(); ++a) axes_need_grad |= context->needs_input_grad(kFixedInputs + a);
+    const bool axes_need_grad =
+        std::any_of(axes.begin(), axes.end(), [](const at::Tensor& axis) { return axis.requires_grad(); });
     const auto chunks = c10::static_intrusive_pointer_cast<Chunks>(context->saved_data["chunks"].toCapsule());
     const auto grad_out = grads[0].defined() ? grads[0] : at::zeros_like(saved[5]);
     variable_list total;
@@ -101,10 +105,10 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
 
 Attended attend_chunks(const at::Tensor& q, const Source& source, const FoldedProjection& projection,
                        const AttendScalars& scalars) {
-  const auto results =
-      ChunksFunction::apply(q, projection.key_weight, projection.key_bias, projection.value_weight,
-                            projection.value_bias, at::TensorList(source.positions.axes), projection.normalize,
-                            projection.norm_eps, projection.heads, c10::make_intrusive<Chunks>(source, scalars));
+  const auto results = ChunksFunction::apply(
+      q, projection.key_weight, or_nullopt(projection.key_bias), projection.value_weight,
+      or_nullopt(projection.value_bias), at::TensorList(source.positions.axes), projection.normalize,
+      projection.norm_eps, projection.heads, c10::make_intrusive<Chunks>(source, scalars));
   return {results[0], results[1]};
 }
 

@@ -103,19 +103,28 @@ SourceGradients attend_source_backward_formula(const at::Tensor& grad_out, const
   }
   result.q =
       formula::backward(grad_out, grad_lse, q, projected.keys, out, lse, projected.problem, projected.split, gradients);
-  auto& total = static_cast<ProjectedKeyGradients&>(*gradients[0]);
-  for (size_t i = 1; i < gradients.size(); ++i) total.merge(static_cast<ProjectedKeyGradients&>(*gradients[i]));
-  const auto weight = total.weight();
+  // The last products also belong to the parts; what is left to do is to add, in the order of the parts.
+  std::vector<at::Tensor> weights(gradients.size());
+  formula::for_parts(projected.split, q.device(),
+                     [&](size_t i) { weights[i] = static_cast<const ProjectedKeyGradients&>(*gradients[i]).weight(); });
+  const auto& first = static_cast<const ProjectedKeyGradients&>(*gradients[0]);
+  const auto weight = weights[0], all_bias = first.bias();
+  for (size_t i = 1; i < gradients.size(); ++i) {
+    const auto& part = static_cast<const ProjectedKeyGradients&>(*gradients[i]);
+    weight.add_(weights[i]);
+    all_bias.add_(part.bias());
+    for (size_t a = 0; a < part.axes().size(); ++a) first.axes()[a].add_(part.axes()[a]);
+  }
   const int64_t key_rows = projection.key_weight.size(0), value_rows = projection.value_weight.size(0);
   result.key_weight = weight.narrow(0, 0, key_rows).to(projection.key_weight.scalar_type(), false, true);
   result.value_weight = weight.narrow(0, key_rows, value_rows).to(projection.value_weight.scalar_type(), false, true);
   const auto bias = [&](const at::Tensor& given, int64_t begin, int64_t rows) {
-    return given.defined() ? total.bias().narrow(0, begin, rows).to(given.scalar_type(), false, true) : nothing(q);
+    return given.defined() ? all_bias.narrow(0, begin, rows).to(given.scalar_type(), false, true) : nothing(q);
   };
   result.key_bias = bias(projection.key_bias, 0, key_rows);
   result.value_bias = bias(projection.value_bias, key_rows, value_rows);
   for (size_t a = 0; a < axes.size(); ++a) {
-    result.axes.push_back(axes_need_grad ? total.axes()[a].to(axes[a].scalar_type()) : nothing(q));
+    result.axes.push_back(axes_need_grad ? first.axes()[a].to(axes[a].scalar_type()) : nothing(q));
   }
   if (!result.values.defined()) result.values = nothing(q);
   return result;

@@ -9,6 +9,12 @@ namespace {
 // Axes of at most this share of the keys are projected whole, ahead: longer ones would take memory that grows with M.
 constexpr int64_t kKeysPerProjectedRow = 8;
 
+// MKL's single product may change its bits with the number of threads, even when called from one; its batched one, on a
+// batch of one, does not.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  return at::bmm(a.unsqueeze(0), b.unsqueeze(0)).squeeze(0);
+}
+
 }  // namespace
 
 ProjectedKeys::ProjectedKeys(const at::Tensor& values, at::TensorList axes, const at::Tensor& mask,
@@ -38,7 +44,8 @@ ProjectedKeys::ProjectedKeys(const at::Tensor& values, at::TensorList axes, cons
     Axis axis;
     axis.features = features.to(type);
     axis.weight = weight.narrow(1, channels_ + position_width_, features.size(1));
-    if (features.size(0) * kKeysPerProjectedRow <= range.length) axis.projected = axis.features.mm(axis.weight.t());
+    if (features.size(0) * kKeysPerProjectedRow <= range.length)
+      axis.projected = product(axis.features, axis.weight.t());
     position_width_ += features.size(1);
     axes_.push_back(std::move(axis));
   }
@@ -63,8 +70,8 @@ ProjectedKeys::PositionTile ProjectedKeys::positions(const Range& keys) const {
   std::vector<at::Tensor> features;
   for (const auto& axis : axes_) {
     const auto rows = axis_features(axis, keys);
-    const auto part =
-        axis.projected.defined() ? axis.projected.index_select(0, axis_rows(axis, keys)) : rows.mm(axis.weight.t());
+    const auto part = axis.projected.defined() ? axis.projected.index_select(0, axis_rows(axis, keys))
+                                               : product(rows, axis.weight.t());
     tile.projected = tile.projected.defined() ? tile.projected.add_(part) : part;
     if (normalize_) features.push_back(rows);
   }
@@ -140,28 +147,28 @@ void ProjectedKeyGradients::add(const KeyTile& tile, const Range& items, const R
   const auto grad = at::cat({grad_k.transpose(1, 2).flatten(2), grad_v.transpose(1, 2).flatten(2)}, 2);
   bias_.add_(grad.sum(at::IntArrayRef{0, 1}));
   const auto scaled = keys_.normalize_ ? grad * tile.inverse : grad;
-  channel_weight_.addmm_(scaled.flatten(0, 1).t(), tile.centred.flatten(0, 1));
+  channel_weight_.add_(at::bmm(scaled.transpose(1, 2), tile.centred).sum(0));
   const auto shared = scaled.sum(0);  // positions are the same for every item
   for (size_t a = 0; a < keys_.axes_.size(); ++a) {
     const auto& axis = keys_.axes_[a];
     if (axis.projected.defined()) {
       axis_projections_[a].index_add_(0, keys_.axis_rows(axis, keys), shared);
     } else {
-      axis_weights_[a].addmm_(shared.t(), keys_.axis_features(axis, keys));
+      axis_weights_[a].add_(product(shared.t(), keys_.axis_features(axis, keys)));
     }
   }
   const bool wants_inputs = grad_values_.defined() || !axes_.empty();
   at::Tensor mean_grad, mean_product;
   if (keys_.normalize_) {
-    if (!keys_.axes_.empty()) position_mean_.add_(scaled.flatten(0, 1).t().mv(tile.mean.flatten()));
+    if (!keys_.axes_.empty()) position_mean_.add_(at::bmm(scaled.transpose(1, 2), tile.mean).sum(0).squeeze(1));
     if (wants_inputs) {
       const auto width = static_cast<double>(keys_.channels_ + keys_.position_width_);
-      mean_grad = grad.matmul(keys_.channel_sums_ + keys_.position_sums_).div_(width).unsqueeze(2);
+      mean_grad = (grad * (keys_.channel_sums_ + keys_.position_sums_)).sum(2, true).div_(width);
       mean_product = (grad * tile.projected).sum(2, true).div_(width);
     }
   }
   if (grad_values_.defined()) {
-    auto grad_x = grad.matmul(keys_.channel_weight_);
+    auto grad_x = at::bmm(grad, keys_.channel_weight_.unsqueeze(0).expand({grad.size(0), -1, -1}));
     if (keys_.normalize_) {
       grad_x.sub_(mean_grad).addcmul_(tile.centred, tile.inverse * mean_product, -1.0).mul_(tile.inverse);
     }
@@ -177,7 +184,7 @@ void ProjectedKeyGradients::add_axes(const KeyTile& tile, const Range& keys, con
                                      const at::Tensor& mean_grad, const at::Tensor& mean_product) {
   for (size_t a = 0; a < keys_.axes_.size(); ++a) {
     const auto& axis = keys_.axes_[a];
-    auto grad = shared.mm(axis.weight);
+    auto grad = product(shared, axis.weight);
     if (keys_.normalize_) {
       const auto features = keys_.axis_features(axis, keys);
       const auto slope = (tile.inverse.square() * mean_product).sum(0);
@@ -188,22 +195,11 @@ void ProjectedKeyGradients::add_axes(const KeyTile& tile, const Range& keys, con
   }
 }
 
-void ProjectedKeyGradients::merge(const ProjectedKeyGradients& other) {
-  channel_weight_.add_(other.channel_weight_);
-  position_mean_.add_(other.position_mean_);
-  bias_.add_(other.bias_);
-  for (size_t a = 0; a < keys_.axes_.size(); ++a) {
-    if (axis_projections_[a].defined()) axis_projections_[a].add_(other.axis_projections_[a]);
-    if (axis_weights_[a].defined()) axis_weights_[a].add_(other.axis_weights_[a]);
-    if (!axes_.empty()) axes_[a].add_(other.axes_[a]);
-  }
-}
-
 at::Tensor ProjectedKeyGradients::weight() const {
   std::vector<at::Tensor> columns = {channel_weight_};
   for (size_t a = 0; a < keys_.axes_.size(); ++a) {
     auto part =
-        axis_projections_[a].defined() ? axis_projections_[a].t().mm(keys_.axes_[a].features) : axis_weights_[a];
+        axis_projections_[a].defined() ? product(axis_projections_[a].t(), keys_.axes_[a].features) : axis_weights_[a];
     columns.push_back(keys_.normalize_ ? part - position_mean_.unsqueeze(1) : part);
   }
   return at::cat(columns, 1);

@@ -58,9 +58,9 @@ class ProjectedKeyGradients : public KeyGradients {
   ProjectedKeyGradients(const ProjectedKeys& keys, at::Tensor grad_values, bool axes_need_grad);
   void add(const KeyTile& tile, const Range& items, const Range& keys, const at::Tensor& grad_k,
            const at::Tensor& grad_v) override;
-  void merge(const ProjectedKeyGradients& other);
 
-  // In the accumulation type: weight [R, C + E] and bias [R] of keys and values together, axes [S, E] each.
+  // This part's share, in the accumulation type: weight [R, C + E] and bias [R] of keys and values together, axes [S,
+  // E] each.
   at::Tensor weight() const;
   at::Tensor bias() const { return bias_; }
   const std::vector<at::Tensor>& axes() const { return axes_; }

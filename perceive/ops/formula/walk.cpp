@@ -12,7 +12,7 @@ namespace perceive::ops::formula {
 namespace {
 
 constexpr int64_t kParts = 16;  // enough for any machine this path is meant for; each holds partial results
-constexpr int64_t kKeyTile = 1024;
+constexpr int64_t kLongestKeyTile = 1024, kShortestKeyTile = 128;
 constexpr int64_t kTileNumbers = 1 << 19;  // numbers a tile may hold: 2 MB of float32, the size of a core's cache
 
 std::vector<Range> cut(int64_t size, int64_t parts, int64_t step) {
@@ -31,14 +31,15 @@ struct BelowEverything {
   c10::impl::ExcludeDispatchKeyGuard no_autocast{c10::autocast_dispatch_keyset};
 };
 
-// at::parallel_for would hand a pool thread several parts in one range; each call of the body gets one.
+// Always inside a parallel region, where there are threads: ATen's and MKL's own threads, which may change the bits of
+// a sum, then stay out. A range of one would be run outside.
 void run(int64_t count, at::Device device, const std::function<void(size_t)>& body) {
   const auto below = [&](int64_t begin, int64_t end) {
     const BelowEverything guard;
-    for (int64_t i = begin; i < end; ++i) body(static_cast<size_t>(i));
+    for (int64_t i = begin; i < std::min(end, count); ++i) body(static_cast<size_t>(i));
   };
   if (device.is_cpu()) {
-    at::parallel_for(0, count, 1, below);
+    at::parallel_for(0, std::max<int64_t>(count, 2), 1, below);
   } else {
     below(0, count);
   }
@@ -56,7 +57,10 @@ Split split(const Sizes& sizes, const AttendScalars& scalars, const SplitRules& 
   Split split;
   split.items = sizes.items;
   split.keys = sizes.keys;
-  split.key_tile = scalars.key_tile > 0 ? scalars.key_tile : std::clamp<int64_t>(sizes.keys, 1, kKeyTile);
+  // Short inputs of few items are cut finer, so that there are parts for several threads.
+  const int64_t shared_keys = sizes.keys * std::clamp<int64_t>(sizes.items, 1, kParts) / kParts;
+  split.key_tile =
+      scalars.key_tile > 0 ? scalars.key_tile : std::clamp<int64_t>(shared_keys, kShortestKeyTile, kLongestKeyTile);
   const int64_t tile_keys = std::min(split.key_tile, std::max<int64_t>(sizes.keys, 1));
   const int64_t heads = std::max<int64_t>(sizes.heads, 1);
   const int64_t fitting = std::max<int64_t>(16, kTileNumbers / (heads * tile_keys));
