@@ -1,6 +1,7 @@
 // Printing and listing of any options struct, over its reflection.
 #include "perceive/core/options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -69,7 +70,7 @@ bool is_plain(std::string_view text) {
 std::string yaml_text(std::string_view text) {
   if (is_plain(text)) return std::string(text);
   if (first_invalid_utf8(text) != std::string_view::npos) {
-    throw ConfigError("the option " + quoted(text) + " cannot be printed: it is not UTF-8");
+    throw ConfigError("the option " + in_quotes(text) + " cannot be printed: it is not UTF-8");
   }
   // Line breaks and marks outside ASCII, which a reader would fold or drop.
   static constexpr std::pair<std::string_view, std::string_view> kEscapes[] = {

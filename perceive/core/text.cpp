@@ -49,7 +49,7 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
   return result;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t kLongest = 60;
   std::string result = "'";
   while (!text.empty() && result.size() < kLongest) {

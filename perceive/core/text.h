@@ -11,7 +11,7 @@ namespace perceive::core {
 // "a, b, c"
 std::string join(const std::vector<std::string>& words, std::string_view separator = ", ");
 // 'text', with control characters escaped and a long one cut, so that it can stand in a message.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 // Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
