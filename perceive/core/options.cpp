@@ -26,7 +26,7 @@ std::string class_name(ClassRef option) {
   return option.type->names().at(option.type->selected(option.object)).front();
 }
 std::vector<OptionField> fields_of(OptionRef option) {
-  const auto& group = std::get<GroupRef>(option.value);
+  const auto group = std::get<GroupRef>(option.value);
   return group.type->fields(group.object);
 }
 std::vector<OptionField> fields_of(ClassRef option) {
