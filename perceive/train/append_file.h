@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "perceive/io/files.h"
 #include "perceive/train/logger.h"

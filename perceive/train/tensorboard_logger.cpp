@@ -78,18 +78,16 @@ double TensorBoardLogger::wall_time() {
   return last_time_ = std::max(last_time_, now());
 }
 
+// Each START but a folder's first makes TensorBoard forget what came before with its step or a later one. So the first
+// run writes one too, or the first resumed one would pass for the beginning.
 bool TensorBoardLogger::start() {
-  std::string records =
-      event_record(Message().number(event::kWallTime, wall_time()).bytes(event::kFileVersion, "brain.Event:2").str());
-  if (resumed_step_ > 0) {
-    const auto log = Message().integer(session_log::kStatus, session_log::kStart);
-    records += event_record(Message()
-                                .number(event::kWallTime, wall_time())
-                                .integer(event::kStep, resumed_step_ + 1)
-                                .bytes(event::kSessionLog, log.str())
-                                .str());
-  }
-  return file_.append(records);
+  const auto version = Message().number(event::kWallTime, wall_time()).bytes(event::kFileVersion, "brain.Event:2");
+  const auto log = Message().integer(session_log::kStatus, session_log::kStart);
+  const auto begin = Message()
+                         .number(event::kWallTime, wall_time())
+                         .integer(event::kStep, resumed_step_ > 0 ? resumed_step_ + 1 : 0)
+                         .bytes(event::kSessionLog, log.str());
+  return file_.append(event_record(version.str()) + event_record(begin.str()));
 }
 
 void TensorBoardLogger::write(int64_t step, int field, std::string_view content) {

@@ -121,11 +121,11 @@ TEST(TensorBoardLogger, WritesScalars) {
   logger.log_scalars(300, {{"train_loss", 0.25}, {"ü", -INFINITY}});
   logger.log_scalars(301, {});
   const auto events = records_of(logger);
-  ASSERT_EQ(events.size(), 2);
+  ASSERT_EQ(events.size(), 3);
   EXPECT_EQ(at(events[0], {3}).bytes, "brain.Event:2");
   EXPECT_GT(std::bit_cast<double>(at(events[0], {1}).bits), 1.7e9);
-  EXPECT_EQ(at(events[1], {2}).bits, 300);
-  const auto values = fields(at(events[1], {5}).bytes);
+  EXPECT_EQ(at(events[2], {2}).bits, 300);
+  const auto values = fields(at(events[2], {5}).bytes);
   ASSERT_EQ(values.size(), 2);
   EXPECT_EQ(at(values[0].bytes, {1}).bytes, "train_loss");
   EXPECT_EQ(std::bit_cast<float>(static_cast<uint32_t>(at(values[0].bytes, {2}).bits)), 0.25f);
@@ -139,17 +139,17 @@ TEST(TensorBoardLogger, WritesTextsAndImages) {
   logger.log_text(7, "config", std::string(300, 'x'));
   logger.log_image(8, "samples", "PNG", 640, 480);
   const auto events = records_of(logger);
-  ASSERT_EQ(events.size(), 3);
-  EXPECT_EQ(at(events[1], {5, 1, 1}).bytes, "config");
-  EXPECT_EQ(at(events[1], {5, 1, 8, 1}).bits, 7);  // DT_STRING
-  EXPECT_EQ(at(events[1], {5, 1, 8, 2, 2, 1}).bits, 1);
-  EXPECT_EQ(at(events[1], {5, 1, 8, 8}).bytes, std::string(300, 'x'));
-  EXPECT_EQ(at(events[1], {5, 1, 9, 1, 1}).bytes, "text");
-  EXPECT_EQ(at(events[2], {2}).bits, 8);
-  EXPECT_EQ(at(events[2], {5, 1, 1}).bytes, "samples");
-  EXPECT_EQ(at(events[2], {5, 1, 4, 1}).bits, 480);
-  EXPECT_EQ(at(events[2], {5, 1, 4, 2}).bits, 640);
-  EXPECT_EQ(at(events[2], {5, 1, 4, 4}).bytes, "PNG");
+  ASSERT_EQ(events.size(), 4);
+  EXPECT_EQ(at(events[2], {5, 1, 1}).bytes, "config");
+  EXPECT_EQ(at(events[2], {5, 1, 8, 1}).bits, 7);  // DT_STRING
+  EXPECT_EQ(at(events[2], {5, 1, 8, 2, 2, 1}).bits, 1);
+  EXPECT_EQ(at(events[2], {5, 1, 8, 8}).bytes, std::string(300, 'x'));
+  EXPECT_EQ(at(events[2], {5, 1, 9, 1, 1}).bytes, "text");
+  EXPECT_EQ(at(events[3], {2}).bits, 8);
+  EXPECT_EQ(at(events[3], {5, 1, 1}).bytes, "samples");
+  EXPECT_EQ(at(events[3], {5, 1, 4, 1}).bits, 480);
+  EXPECT_EQ(at(events[3], {5, 1, 4, 2}).bits, 640);
+  EXPECT_EQ(at(events[3], {5, 1, 4, 4}).bytes, "PNG");
 }
 
 TEST(TensorBoardLogger, WritesAFileWhosePrefixesAllReadBack) {
@@ -158,7 +158,7 @@ TEST(TensorBoardLogger, WritesAFileWhosePrefixesAllReadBack) {
   for (int step = 1; step <= 3; ++step) logger.log_scalars(step, {{"loss", step}});
   const std::string bytes = read_file(logger.file());
   const auto whole = records(bytes);
-  ASSERT_EQ(whole.size(), 4);
+  ASSERT_EQ(whole.size(), 5);
   std::vector<size_t> ends;
   for (size_t i = 0, end = 0; i < whole.size(); ++i) ends.push_back(end += whole[i].size() + 16);
   for (size_t size = 0; size < bytes.size(); ++size) {
@@ -171,14 +171,14 @@ TEST(TensorBoardLogger, WritesAFileWhosePrefixesAllReadBack) {
 
 TEST(TensorBoardLogger, OfAResumedRunStartsANewFileThatPurgesTheOld) {
   const TemporaryFolder folder;
-  const TensorBoardLogger first(folder.path(), nullptr);
-  TensorBoardLogger second(folder.path(), nullptr, 3);
+  const TensorBoardLogger first(folder.path(), nullptr), second(folder.path(), nullptr, 3);
   EXPECT_LT(first.file(), second.file());
-  EXPECT_EQ(records_of(first).size(), 1);
-  const auto events = records_of(second);
-  ASSERT_EQ(events.size(), 2);
-  EXPECT_EQ(at(events[1], {2}).bits, 4);
-  EXPECT_EQ(at(events[1], {7, 1}).bits, 1);
+  for (const auto& [logger, step] : {std::pair{&first, 0u}, std::pair{&second, 4u}}) {
+    const auto events = records_of(*logger);
+    ASSERT_EQ(events.size(), 2);
+    EXPECT_EQ(at(events[1], {2}).bits, step);
+    EXPECT_EQ(at(events[1], {7, 1}).bits, 1);  // SessionLog START
+  }
 }
 
 TEST(TensorBoardLogger, ComesAfterFilesOfAClockThatWasAhead) {
@@ -210,7 +210,7 @@ TEST(TensorBoardLogger, KeepsWholeRecordsWhicheverSystemCallFails) {
     fault.reset();
     logger.log_scalars(3, {{"loss", 1}});
     const auto events = records_of(logger);
-    ASSERT_GE(events.size(), 4);
+    ASSERT_GE(events.size(), 5);
     EXPECT_EQ(at(events[0], {3}).bytes, "brain.Event:2");
     EXPECT_EQ(at(events.back(), {2}).bits, 3);
     EXPECT_EQ(warnings.size(), happened ? 1 : 0);
@@ -236,7 +236,7 @@ TEST(TensorBoardLogger, CutsOffARecordThatDidNotFit) {
   EXPECT_EQ(std::filesystem::file_size(logger.file()), size);
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("File too large")));
   logger.log_scalars(2, {{"loss", 1}});
-  EXPECT_EQ(records_of(logger).size(), 2);
+  EXPECT_EQ(records_of(logger).size(), 3);
 }
 
 }  // namespace
