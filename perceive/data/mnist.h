@@ -21,7 +21,7 @@ struct MnistFormatOptions {
   int64_t num_workers = 3;
   bool normalize = true;
   bool channels_last = true;
-  std::optional<int64_t> random_crop;
+  std::optional<int64_t> random_crop = {};
   int64_t seed = 42;
   bool shuffle = true;
   bool drop_last = false;
