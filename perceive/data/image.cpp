@@ -1,6 +1,7 @@
 // Pictures from PNG and JPEG files, and fitting them to what a model takes.
 #include "perceive/data/image.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/_upsample_bilinear2d_aa.h>
 #include <fmt/core.h>
 

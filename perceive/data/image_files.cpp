@@ -1,6 +1,7 @@
 // Pictures in files and folders as a data set without labels, for predict.
 #include "perceive/data/image_files.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>

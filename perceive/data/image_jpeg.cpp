@@ -2,6 +2,7 @@
 //
 // libjpeg leaves on an error by a callback that must not return. It jumps back into read_header() or read_rows(), whose
 // frames, and those between, hold no object with a destructor; all that needs one lives in read_jpeg().
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <fmt/core.h>
 

@@ -4,6 +4,7 @@
 // with two corrections: validate has the same validation set as fit, and random_crop changes image_shape() too.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
