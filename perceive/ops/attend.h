@@ -42,7 +42,7 @@ struct Projection {
   bool normalize = false;               // LayerNorm over the C + E features of each key
   at::Tensor norm_weight, norm_bias;    // [C + E] or undefined (1 and 0)
   double norm_eps = 1e-5;
-  int64_t heads = 1;                    // Hk
+  int64_t heads = 1;  // Hk
 };
 
 // attend(q, k, v, source.mask) with k and v computed from the source while it is read. Features, normalised inputs, K
