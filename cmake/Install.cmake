@@ -1,6 +1,6 @@
 # cmake --install, and find_package(perceive) for other projects: examples/consumer uses it, and a test builds that.
 include(CMakePackageConfigHelpers)
-install(TARGETS perceive_library perceive_options EXPORT perceive)
+install(TARGETS perceive_library perceive_headers EXPORT perceive)
 install(DIRECTORY perceive DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "pch.h" EXCLUDE)
 install(EXPORT perceive NAMESPACE perceive:: FILE perceiveTargets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/perceive)
 configure_package_config_file(cmake/perceiveConfig.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/perceiveConfig.cmake

@@ -52,6 +52,11 @@ message(STATUS "libtorch ${PERCEIVE_LIBTORCH_VERSION} in ${PERCEIVE_LIBTORCH}")
 # Behind the system's folders: torch carries an fmt and a protobuf of its own that would hide Debian's.
 add_library(libtorch INTERFACE IMPORTED)
 target_compile_options(libtorch INTERFACE -idirafter${PERCEIVE_LIBTORCH}/include -idirafter${PERCEIVE_LIBTORCH}/include/torch/csrc/api/include)
-# parallel_for is serial, silently, in a file compiled without OpenMP. The runtime is the wheel's, by the run path.
+# parallel_for is serial, silently, in a file compiled without OpenMP. The runtime linked is the one that libtorch brings:
+# a second one in the process would fight it for the cores.
 target_compile_options(libtorch INTERFACE -fopenmp)
-target_link_libraries(libtorch INTERFACE ${PERCEIVE_LIBTORCH}/lib/libtorch_cpu.so ${PERCEIVE_LIBTORCH}/lib/libc10.so)
+file(GLOB openmp_runtime ${PERCEIVE_LIBTORCH}/lib/libgomp*.so* ${PERCEIVE_LIBTORCH}/../torch.libs/libgomp*.so*)
+if(NOT openmp_runtime)
+  set(openmp_runtime gomp)
+endif()
+target_link_libraries(libtorch INTERFACE ${PERCEIVE_LIBTORCH}/lib/libtorch_cpu.so ${PERCEIVE_LIBTORCH}/lib/libc10.so ${openmp_runtime})

@@ -2,6 +2,7 @@
 #include "perceive/core/config.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "perceive/core/error.h"
@@ -43,6 +44,7 @@ class Assigner {
   [[noreturn]] static void fail(const Origin& origin, const std::string& message) {
     throw ConfigError(origin.text() + ": " + message);
   }
+  static std::string named(const std::string& path) { return path.empty() ? "the configuration" : path; }
   [[noreturn]] static void expected(const std::string& what, const Value& value, const std::string& path,
                                     const std::string& advice = "") {
     // "--lr.x=5" where lr is a number: the part of the name that is too much is what to complain about.
@@ -51,8 +53,7 @@ class Assigner {
       fail(entry.origin, path + "." + entry.key + " is not an option; " + path + " expects " + what);
     }
     const std::string more = value.style == Style::bare ? "write --" + path + "=VALUE" : advice;
-    fail(value.origin, (path.empty() ? "the configuration" : path) + " expects " + what + ", got " + described(value) +
-                           (more.empty() ? "" : "; " + more));
+    fail(value.origin, path + " expects " + what + ", got " + described(value) + (more.empty() ? "" : "; " + more));
   }
 
   static void set(bool* option, const Value& value, const std::string& path) {
@@ -145,9 +146,9 @@ class Assigner {
     if (value.kind == Kind::null) return;  // a heading with nothing below it
     const auto fields = option.type->fields(option.object);
     if (value.kind != Kind::map) {
-      const std::string example = fields.empty() ? "" : "set one of them, such as " + path + "." + fields[0].name;
+      const std::string example = fields.empty() || path.empty() ? "" : ", such as " + path + "." + fields[0].name;
       fail(value.origin,
-           path + " is a group of options, got " + described(value) + (example.empty() ? "" : "; " + example));
+           named(path) + " is a group of options, got " + described(value) + "; set them one by one" + example);
     }
     for (const Value::Entry& entry : value.entries) assign_field(fields, entry, path, "");
   }
@@ -221,25 +222,26 @@ class Assigner {
     }
     std::vector<std::string> names;
     for (const OptionField& field : fields) names.emplace_back(field.name);
-    std::string near = nearest(entry.key, names);
-    near = near.empty() ? elsewhere(entry.key) : prefix + near;
     const std::string shown = entry.key.size() > 60 ? in_quotes(entry.key) : entry.key;
-    const std::string advice = !near.empty()   ? "did you mean " + near + "?"
-                               : names.empty() ? "there are none"
-                                               : "the options here are " + join(names);
+    std::string advice = names.empty() ? "there are none" : "the options here are " + join(names);
+    if (const std::string near = nearest(entry.key, names); !near.empty()) {
+      advice = "did you mean " + prefix + near + "?";
+    } else if (const auto line = find_elsewhere(entry.key)) {
+      advice = line->path == prefix + entry.key ? "it is one of " + line->of_class : "did you mean " + line->path + "?";
+    }
     fail(entry.origin,
          prefix + shown + " is not an option" + (class_name.empty() ? "" : " of " + class_name) + "; " + advice);
   }
 
-  // The path of an option with such a last name anywhere: "max_steps" was meant as trainer.max_steps.
-  std::string elsewhere(const std::string& key) const {
+  // An option with such a last name anywhere: "max_steps" was meant as trainer.max_steps.
+  std::optional<OptionLine> find_elsewhere(const std::string& key) const {
     const auto last = [](const std::string& path) { return path.substr(path.rfind('.') + 1); };
     const auto lines = list_options(root_);
     std::vector<std::string> names;
     for (const OptionLine& line : lines) names.push_back(last(line.path));
     const std::string name = nearest(key, names);
-    const auto found = std::find(names.begin(), names.end(), name);
-    return name.empty() ? "" : lines[static_cast<size_t>(found - names.begin())].path;
+    if (name.empty()) return std::nullopt;
+    return lines[static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin())];
   }
 
   // A flag's "[1, 2]" and "{lr: 0.1}" as the list and the mapping they spell.

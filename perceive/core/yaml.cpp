@@ -60,11 +60,16 @@ class Builder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    // yaml-cpp reads a line "name" in a mapping as if it were "name:".
-    const bool without_colon = !open_.empty() && open_.back().key && open_.back().key_at.line == mark.line &&
-                               open_.back().key_at.column == mark.column;
-    if (without_colon) fail(origin(mark), in_quotes(*open_.back().key) + " has no value; write 'name: value'");
-    add(value_at(mark, Value::Kind::null), mark, anchor);
+    Value value = value_at(mark, Value::Kind::null);
+    if (!open_.empty() && open_.back().key) {
+      // Where the null of "name:" stands, yaml-cpp says the next line; where it is that of a line "name", which is no
+      // YAML, it says the name itself.
+      const Open& map = open_.back();
+      const bool without_colon = map.in_block && map.key_at.pos == mark.pos;
+      if (without_colon) fail(origin(mark), in_quotes(*map.key) + " has no value; write 'name: value'");
+      value.origin = origin(map.key_at);
+    }
+    add(std::move(value), mark, anchor);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
@@ -83,13 +88,13 @@ class Builder : public YAML::EventHandler {
     add(copy, mark, 0);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    start(Value::Kind::list, mark, tag, anchor);
+                       YAML::EmitterStyle::value style) override {
+    start(Value::Kind::list, mark, tag, anchor, style);
   }
   void OnSequenceEnd() override { end(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    start(Value::Kind::map, mark, tag, anchor);
+                  YAML::EmitterStyle::value style) override {
+    start(Value::Kind::map, mark, tag, anchor, style);
   }
   void OnMapEnd() override { end(); }
 
@@ -99,6 +104,7 @@ class Builder : public YAML::EventHandler {
     Value value;
     YAML::Mark mark;
     YAML::anchor_t anchor = 0;
+    bool in_block = false;           // told by indentation, not by braces
     std::optional<std::string> key;  // read, and waiting for its value
     YAML::Mark key_at;
     std::map<std::string, Origin> keys;
@@ -117,13 +123,15 @@ class Builder : public YAML::EventHandler {
     return value;
   }
 
-  void start(Value::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+  void start(Value::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+             YAML::EmitterStyle::value style) {
     check_tag(tag, mark);
     Limits::check_depth(open_.size() + 1, origin(mark));
     Open& open = open_.emplace_back();
     open.value = value_at(mark, kind);
     open.mark = mark;
     open.anchor = anchor;
+    open.in_block = style == YAML::EmitterStyle::Block;
   }
 
   void end() {

@@ -115,8 +115,8 @@ at::Tensor read_idx(const std::string& path, int64_t dimensions) {
   const std::array<uint8_t, 4> magic{0, 0, 0x08, static_cast<uint8_t>(dimensions)};
   if (!std::equal(magic.begin(), magic.end(), header.begin())) {
     throw core::DataError(
-        fmt::format("{}: expected the magic number 0x{:02x} (IDX of unsigned bytes, {} dimensions), got 0x{:02x}", path,
-                    fmt::join(magic, ""), dimensions, fmt::join(header.begin(), header.begin() + 4, "")));
+        fmt::format("{}: expected the magic number 0x{:02x} (IDX of unsigned bytes, dimensions: {}), got 0x{:02x}",
+                    path, fmt::join(magic, ""), dimensions, fmt::join(header.begin(), header.begin() + 4, "")));
   }
 
   std::vector<int64_t> sizes;
@@ -127,7 +127,7 @@ at::Tensor read_idx(const std::string& path, int64_t dimensions) {
     too_many = __builtin_mul_overflow(total, sizes.back(), &total) || too_many;
   }
   if (too_many || bytes.cannot_hold(total)) {
-    throw core::DataError(fmt::format("{}: announces {} bytes, more than its {} bytes can hold", path,
+    throw core::DataError(fmt::format("{}: announces {} values, more than its {} bytes can hold", path,
                                       fmt::join(sizes, " x "), bytes.file_size()));
   }
 
@@ -135,12 +135,12 @@ at::Tensor read_idx(const std::string& path, int64_t dimensions) {
   const int64_t got = bytes.read(values.mutable_data_ptr<uint8_t>(), total);
   if (got < total) {
     throw core::DataError(
-        fmt::format("{}: announces {} = {} bytes of values, and holds {}", path, fmt::join(sizes, " x "), total, got));
+        fmt::format("{}: announces {} values = {} bytes, and holds {}", path, fmt::join(sizes, " x "), total, got));
   }
   // The read past the end also makes zlib compare its checksum.
   uint8_t extra = 0;
   if (bytes.read(&extra, 1) > 0 || bytes.has_more_input()) {
-    throw core::DataError(fmt::format("{}: there are bytes behind the {} = {} bytes of values that it announces", path,
+    throw core::DataError(fmt::format("{}: there are bytes behind the {} values = {} bytes that it announces", path,
                                       fmt::join(sizes, " x "), total));
   }
   return values;

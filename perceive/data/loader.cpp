@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <new>
 #include <numeric>
@@ -81,7 +82,10 @@ struct Loader::State {
     at::NoGradGuard no_grad;
     const auto chosen = indices(number);
     const auto where = [&] {
-      return fmt::format("batch {} of epoch {} (examples {})", number, epoch, fmt::join(chosen, ", "));
+      const auto shown = std::min<int64_t>(chosen.size(), 8);
+      return fmt::format("batch {} of epoch {} (examples {}{})", number, epoch,
+                         fmt::join(chosen.begin(), chosen.begin() + shown, ", "),
+                         shown < static_cast<int64_t>(chosen.size()) ? ", …" : "");
     };
     try {
       return dataset->batch(chosen, derive_seed(options.seed, epoch, number + 1));

@@ -4,6 +4,7 @@
 // with two corrections: validate has the same validation set as fit, and random_crop changes image_shape() too.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,7 +22,7 @@ struct MnistFormatOptions {
   int64_t num_workers = 3;
   bool normalize = true;
   bool channels_last = true;
-  std::optional<int64_t> random_crop;
+  std::optional<int64_t> random_crop = {};
   int64_t seed = 42;
   bool shuffle = true;
   bool drop_last = false;

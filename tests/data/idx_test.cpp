@@ -47,8 +47,8 @@ TEST(Idx, RefusesAWrongMagicNumber) {
   Bytes floats = idx({2}, counting(8));
   floats[2] = 0x0d;
   expect_refused(folder.write("floats", floats), 1,
-                 "expected the magic number 0x00000801 (IDX of unsigned bytes, 1 dimensions), got 0x00000d01");
-  expect_refused(folder.write("labels", idx({8}, counting(8))), 3, "0x00000803 (IDX of unsigned bytes, 3 dimensions)");
+                 "expected the magic number 0x00000801 (IDX of unsigned bytes, dimensions: 1), got 0x00000d01");
+  expect_refused(folder.write("labels", idx({8}, counting(8))), 3, "0x00000803 (IDX of unsigned bytes, dimensions: 3)");
   expect_refused(folder.write("noise", Bytes(100, 'x')), 3, "got 0x78787878");
 }
 
@@ -66,7 +66,7 @@ TEST(Idx, RefusesAFileCutOffAtAnyByte) {
   }
   expect_refused(folder.write("plain", {}), 1, "begins with 8 bytes of sizes; there are 0 bytes");
   expect_refused(folder.write("plain", {whole.begin(), whole.end() - 1}), 1,
-                 "announces 7 = 7 bytes of values, and holds 6");
+                 "announces 7 values = 7 bytes, and holds 6");
   expect_refused(folder.write("packed", {packed.begin(), packed.end() - 9}), 1,
                  "the gzip stream is cut off after " + std::to_string(packed.size() - 9) + " bytes");
 }
@@ -77,9 +77,9 @@ TEST(Idx, RefusesTrailingBytes) {
   Bytes packed = gzip(whole);
   whole.push_back(0);
   packed.push_back(0);
-  expect_refused(folder.write("plain", whole), 1, "there are bytes behind the 7 = 7 bytes of values");
-  expect_refused(folder.write("inside", gzip(whole)), 1, "there are bytes behind the 7 = 7 bytes of values");
-  expect_refused(folder.write("behind", packed), 1, "there are bytes behind the 7 = 7 bytes of values");
+  expect_refused(folder.write("plain", whole), 1, "there are bytes behind the 7 values = 7 bytes");
+  expect_refused(folder.write("inside", gzip(whole)), 1, "there are bytes behind the 7 values = 7 bytes");
+  expect_refused(folder.write("behind", packed), 1, "there are bytes behind the 7 values = 7 bytes");
 }
 
 TEST(Idx, RefusesADamagedGzipStream) {
@@ -93,9 +93,9 @@ TEST(Idx, RefusesSizesThatTheFileCannotHoldBeforeTakingMemory) {
   const TemporaryFolder folder;
   const uint32_t most = 0xffffffff;
   expect_refused(folder.write("a", idx({most, most, most}, {})), 3,
-                 "announces 4294967295 x 4294967295 x 4294967295 bytes, more than its 16 bytes can hold");
-  expect_refused(folder.write("b", idx({most}, counting(9))), 1, "announces 4294967295 bytes, more than its 17 bytes");
-  expect_refused(folder.write("c", gzip(idx({most, 28, 28}, {}))), 3, "announces 4294967295 x 28 x 28 bytes");
+                 "announces 4294967295 x 4294967295 x 4294967295 values, more than its 16 bytes can hold");
+  expect_refused(folder.write("b", idx({most}, counting(9))), 1, "announces 4294967295 values, more than its 17 bytes");
+  expect_refused(folder.write("c", gzip(idx({most, 28, 28}, {}))), 3, "announces 4294967295 x 28 x 28 values");
 }
 
 TEST(Idx, RefusesWhatIsNoFile) {

@@ -205,6 +205,12 @@ TEST(Loader, NamesBatchAndExamplesOfAnErrorThatDoesNot) {
   }
 }
 
+TEST(Loader, NamesOnlySomeExamplesOfALargeBatch) {
+  Loader loader = loader_of(100, {.batch_size = 50}, [](const auto&) { throw std::out_of_range("no such row"); });
+  loader.start(0);
+  expect_error<core::DataError>([&] { loader.next(); }, "(examples 0, 1, 2, 3, 4, 5, 6, 7, …): no such row");
+}
+
 TEST(Loader, KeepsItsWorkersFromThePoolOfThreadsAndFromAutograd) {
   const int threads = at::get_num_threads();
   std::atomic<int> most{0};

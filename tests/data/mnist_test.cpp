@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <numeric>
+#include <set>
 
 #include "files.h"
 #include "perceive/core/error.h"
