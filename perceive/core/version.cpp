@@ -3,6 +3,8 @@
 
 namespace perceive::core {
 
-const char* version() { return PERCEIVE_VERSION; }
+const char* version() {
+  return PERCEIVE_VERSION;
+}
 
 }  // namespace perceive::core

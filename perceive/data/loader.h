@@ -11,15 +11,18 @@ namespace perceive::data {
 
 struct LoaderOptions {
   int64_t batch_size = 64;
-  bool shuffle = false;      // the order is a function of (seed, epoch)
-  bool drop_last = false;    // drop a last batch that is not full
-  int64_t num_workers = 0;   // threads that prepare batches ahead; 0: the calling thread does
-  uint64_t seed = 0;         // of the order and of random transforms
+  bool shuffle = false;     // the order is a function of (seed, epoch)
+  bool drop_last = false;   // drop a last batch that is not full
+  int64_t num_workers = 0;  // threads that prepare batches ahead; 0: the calling thread does
+  uint64_t seed = 0;        // of the order and of random transforms
 };
+// Throws core::ConfigError.
+void check(const LoaderOptions& options);
 
-// The order of the batches never depends on the number of workers. An error in a worker is thrown by next().
+// Neither the order nor the content of the batches depends on the number of workers. A loader belongs to one thread.
 class Loader {
  public:
+  // Throws core::DataError where there would be no batch at all.
   Loader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options);
   ~Loader();
 
@@ -29,7 +32,8 @@ class Loader {
 
   // Begins `epoch` at its batch number `first_batch`; whatever was under way is dropped.
   void start(int64_t epoch, int64_t first_batch = 0);
-  // The next batch, or nothing at the end of the epoch.
+  // The next batch, or nothing at the end of the epoch. Throws what went wrong while that batch was made, again at
+  // every call until start(); what is no core::Error becomes a core::DataError naming batch and examples.
   std::optional<Batch> next();
 
  private:

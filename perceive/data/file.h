@@ -1,0 +1,19 @@
+// A data file opened for reading.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+namespace perceive::data {
+
+struct File {
+  std::unique_ptr<FILE, int (*)(FILE*)> stream;
+  int64_t size;  // in bytes
+};
+
+// Throws core::DataError naming `path` where it is missing, unreadable, or no regular file (a folder, a pipe).
+File open_file(const std::string& path);
+
+}  // namespace perceive::data

@@ -1,0 +1,142 @@
+// Pictures in files and folders as a data set without labels, for predict.
+#include "perceive/data/image_files.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "perceive/core/error.h"
+#include "perceive/data/image.h"
+#include "perceive/data/normalize.h"
+
+namespace perceive::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool named_as_image(const fs::path& path) {
+  std::string extension = path.extension().native();
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+class Search {
+ public:
+  void add(const std::string& argument) {
+    std::error_code error;
+    const auto status = fs::status(argument, error);
+    if (!fs::exists(status)) {
+      throw core::DataError(fmt::format("{}: no such file or folder", argument));
+    }
+    if (!fs::is_directory(status)) {
+      list_.files.push_back(argument);
+      return;
+    }
+    const size_t before = list_.files.size();
+    add_folder(argument);
+    std::sort(list_.files.begin() + before, list_.files.end());
+  }
+
+  ImageList take() { return std::move(list_); }
+
+ private:
+  void add_folder(const fs::path& root) {
+    std::vector<fs::path> folders{root};
+    std::set<fs::path> entered;
+    while (!folders.empty()) {
+      const fs::path folder = std::move(folders.back());
+      folders.pop_back();
+      std::error_code error;
+      if (!entered.insert(fs::canonical(folder, error)).second) continue;
+      auto entries = fs::directory_iterator(folder, error);
+      for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+        // A link into nowhere or in a circle has no status: it is no picture, and no error.
+        std::error_code dangling;
+        const auto status = fs::status(entries->path(), dangling);
+        if (fs::is_directory(status)) {
+          folders.push_back(entries->path());
+        } else if (fs::is_regular_file(status) && named_as_image(entries->path())) {
+          list_.files.push_back(entries->path().native());
+        } else {
+          ++list_.skipped;
+        }
+      }
+      if (error) throw core::DataError(fmt::format("{}: cannot be read: {}", folder.native(), error.message()));
+    }
+  }
+
+  ImageList list_;
+};
+
+}  // namespace
+
+ImageList list_images(const std::vector<std::string>& files_and_folders) {
+  Search search;
+  for (const auto& argument : files_and_folders) search.add(argument);
+  ImageList list = search.take();
+  if (list.files.empty()) {
+    throw core::DataError(fmt::format("no .png, .jpg or .jpeg file in {} ({} other files there)",
+                                      fmt::join(files_and_folders, ", "), list.skipped));
+  }
+  return list;
+}
+
+void check(const ImageFilesOptions& o) {
+  const auto& shape = o.image_shape;
+  const bool sizes = shape.size() == 3 && *std::min_element(shape.begin(), shape.end()) > 0;
+  const int64_t channels = sizes ? shape[o.channels_last ? 2 : 0] : 0;
+  if (channels != 1 && channels != 3) {
+    throw core::ConfigError(fmt::format("image_shape: expected {} with 1 or 3 channels for picture files, got [{}]",
+                                        o.channels_last ? "[H, W, C]" : "[C, H, W]", fmt::join(shape, ", ")));
+  }
+}
+
+ImageFiles::ImageFiles(std::vector<std::string> files, const ImageFilesOptions& options)
+    : files_(std::move(files)), options_(options) {
+  check(options);
+}
+
+int64_t ImageFiles::size() const {
+  return static_cast<int64_t>(files_.size());
+}
+
+const std::string& ImageFiles::file(int64_t index) const {
+  TORCH_CHECK_INDEX(index >= 0 && index < size(), "ImageFiles: expected an index below ", size(), ", got ", index);
+  return files_[index];
+}
+
+Batch ImageFiles::batch(const std::vector<int64_t>& indices, uint64_t /*seed*/) const {
+  const auto& shape = options_.image_shape;
+  const bool last = options_.channels_last;
+  std::vector<at::Tensor> images;
+  for (const int64_t index : indices) {
+    const at::Tensor image = read_image(file(index));
+    images.push_back(last ? fit_image(image, shape[0], shape[1], shape[2])
+                          : fit_image(image, shape[1], shape[2], shape[0]).permute({2, 0, 1}));
+  }
+  const auto table = pixel_values(options_.normalize);
+  const at::Tensor bytes = at::stack(images);
+  at::Tensor values = at::empty(bytes.sizes(), at::kFloat);
+  const uint8_t* from = bytes.const_data_ptr<uint8_t>();
+  std::transform(from, from + bytes.numel(), values.mutable_data_ptr<float>(),
+                 [&](uint8_t byte) { return table[byte]; });
+  return {{"image", values}};
+}
+
+std::string ImageFiles::fingerprint() const {
+  uLong sum = 0;
+  for (const auto& file : files_) {
+    std::error_code missing;
+    const std::string entry = fmt::format("{}\n{}\n", file, fs::file_size(file, missing));
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(entry.data()), entry.size());
+  }
+  return fmt::format("{} picture files, crc32 {:08x}", files_.size(), sum);
+}
+
+}  // namespace perceive::data
