@@ -2,6 +2,7 @@
 #include "perceive/io/checkpoint.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <vector>
@@ -150,14 +151,30 @@ Tensors read_tensors(const fs::path& folder, const char* name, const json& state
   return load_tensors(file);
 }
 
+// Tells one folder from another that took its name.
+std::string identity(const fs::path& folder) {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) < 0) return {};
+  return fmt::format("{} {} {}", status.st_ino, status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+}
+
 Checkpoint load(const fs::path& folder, bool with_trainer) {
-  fs::path place = real_place(folder);
-  if (!present(place) && present(aside(place))) place = aside(place);
-  Checkpoint checkpoint;
-  checkpoint.state = read_state(place);
-  checkpoint.model = read_tensors(place, kModel, checkpoint.state);
-  if (with_trainer) checkpoint.trainer = read_tensors(place, kTrainer, checkpoint.state);
-  return checkpoint;
+  constexpr int kAttempts = 10;
+  for (int attempt = 1;; ++attempt) {
+    fs::path place = real_place(folder);
+    if (!present(place) && present(aside(place))) place = aside(place);
+    const std::string before = identity(place);
+    try {
+      Checkpoint checkpoint;
+      checkpoint.state = read_state(place);
+      checkpoint.model = read_tensors(place, kModel, checkpoint.state);
+      if (with_trainer) checkpoint.trainer = read_tensors(place, kTrainer, checkpoint.state);
+      return checkpoint;
+    } catch (const FileError&) {
+      // A run that goes on may have replaced it while we read: then what we saw is of two checkpoints.
+      if (identity(place) == before || attempt == kAttempts) throw;
+    }
+  }
 }
 
 }  // namespace

@@ -186,6 +186,23 @@ TEST(Checkpoint, SurvivesAKillAtAnyMoment) {
   EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("last"));
 }
 
+TEST(Checkpoint, IsReadWholeWhileARunReplacesIt) {
+  const TemporaryFolder folder;
+  save_checkpoint(folder / "last", checkpoint_of(0));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (int step = 1; step <= 30; ++step) save_checkpoint(folder / "last", checkpoint_of(step));
+    ::_exit(0);
+  }
+  int seen = 0;
+  do {
+    const int step = step_of(folder / "last");
+    EXPECT_GE(step, seen);
+    seen = step;
+  } while (::waitpid(child, nullptr, WNOHANG) == 0);
+  EXPECT_EQ(step_of(folder / "last"), 30);
+}
+
 TEST(Checkpoint, IsReadFromWhereACrashLeftIt) {
   const TemporaryFolder folder;
   save_checkpoint(folder / "last", checkpoint_of(1));
