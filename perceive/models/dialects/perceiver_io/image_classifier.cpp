@@ -1,0 +1,116 @@
+// Names of perceiver-io 0.2.1 for the native model.
+#include "perceive/models/dialects/perceiver_io/image_classifier.h"
+
+#include "perceive/core/error.h"
+#include "perceive/io/names.h"
+
+namespace perceive::models::perceiver_io {
+namespace {
+
+constexpr const char* kPositions = "0.input_adapter.position_encoding";
+
+// Prefixes by which the original's names differ; the first that fits is replaced.
+using Prefixes = std::vector<std::pair<std::string, std::string>>;
+
+std::string replace_prefix(const std::string& name, const Prefixes& prefixes) {
+  for (const auto& [ours, theirs] : prefixes) {
+    if (name.compare(0, ours.size(), ours) == 0) return theirs + name.substr(ours.size());
+  }
+  return name;
+}
+
+// Within a layer: Residual(attention) is `module.0.module`, Residual(MLP) `module.1.module`.
+std::string layer_name(const std::string& ours) {
+  static const Prefixes kNames{{"attention.query_norm.", "module.0.module.q_norm."},
+                               {"attention.context_norm.", "module.0.module.kv_norm."},
+                               {"attention.norm.", "module.0.module.norm."},
+                               {"attention.query.", "module.0.module.attention.q_proj."},
+                               {"attention.key.", "module.0.module.attention.k_proj."},
+                               {"attention.value.", "module.0.module.attention.v_proj."},
+                               {"attention.output.", "module.0.module.attention.o_proj."},
+                               {"mlp.norm.", "module.1.module.0."},
+                               {"mlp.hidden.", "module.1.module.1."},
+                               {"mlp.output.", "module.1.module.3."}};
+  return replace_prefix(ours, kNames);
+}
+
+// The parameters below `ours`, renamed as parts of layers, put below `theirs`. Blocks have a layer's index in front.
+void add_layers(const torch::nn::Module& model, const std::string& ours, const std::string& theirs, bool block,
+                std::vector<Name>& names) {
+  for (const auto& item : model.named_parameters()) {
+    const auto& name = item.key();
+    if (name.compare(0, ours.size(), ours) != 0) continue;
+    const size_t layer = block ? name.find('.', ours.size()) + 1 : ours.size();
+    names.push_back({theirs + name.substr(ours.size(), layer - ours.size()) + layer_name(name.substr(layer)), name});
+  }
+}
+
+// In the order of the original's state_dict.
+std::vector<Name> names_of(const torch::nn::Module& model) {
+  const auto parameters = model.named_parameters();
+  const auto has = [&](const std::string& prefix) {
+    for (const auto& item : parameters) {
+      if (item.key().compare(0, prefix.size(), prefix) == 0) return true;
+    }
+    return false;
+  };
+  std::vector<Name> names{{"0.latent", "encoder.latents"}};
+  add_layers(model, "encoder.cross.", "0.cross_attn_n.", false, names);
+  add_layers(model, "encoder.block.", "0.self_attn_n.", true, names);
+  const std::string first_cross = has("encoder.first_cross.") ? "encoder.first_cross." : "encoder.cross.";
+  const std::string first_block = has("encoder.first_block.") ? "encoder.first_block." : "encoder.block.";
+  add_layers(model, first_cross, "0.cross_attn_1.", false, names);
+  add_layers(model, first_block, "0.self_attn_1.", true, names);
+  names.push_back({"1.output_adapter._output_query", "decoder.output.query"});
+  names.push_back({"1.output_adapter.linear.weight", "decoder.output.linear.weight"});
+  names.push_back({"1.output_adapter.linear.bias", "decoder.output.linear.bias"});
+  add_layers(model, "decoder.cross.", "1.cross_attention.", false, names);
+  return names;
+}
+
+models::PerceiverIO make(const ImageClassifierConfig& config) {
+  check(config);
+  return models::PerceiverIO(native_options(config));
+}
+
+}  // namespace
+
+ImageClassifierImpl::ImageClassifierImpl(const ImageClassifierConfig& config)
+    : ImageClassifierImpl(config, make(config)) {}
+
+ImageClassifierImpl::ImageClassifierImpl(const ImageClassifierConfig& config, models::PerceiverIO model)
+    : Renamed(model.ptr(), names_of(*model)), model_(std::move(model)) {}
+
+ops::Positions ImageClassifierImpl::positions() const {
+  return dynamic_cast<nn::ImageInputImpl&>(model_.ptr()->input()).positions();
+}
+
+io::Tensors ImageClassifierImpl::state_dict() const {
+  auto tensors = io::named_tensors(*this);
+  const auto grid = positions();
+  tensors[kPositions] = grid.expand(0, grid.length()).to(tensors.at("0.latent").options());
+  return tensors;
+}
+
+std::vector<std::string> ImageClassifierImpl::load_state_dict(io::Tensors tensors, const std::string& origin) {
+  if (const auto given = tensors.find(kPositions); given != tensors.end()) {
+    const auto grid = positions();
+    const std::vector<int64_t> expected{grid.length(), grid.width()};
+    if (given->second.sizes() != at::IntArrayRef(expected)) {
+      throw core::FileError(c10::str(origin, ": ", kPositions, " has the shape ", given->second.sizes(), " where ",
+                                     at::IntArrayRef(expected),
+                                     " was expected: the weights are for another image shape or number of "
+                                     "frequency bands"));
+    }
+    // Half precision keeps three digits; the original's float32 differs between versions of torch in the last ones.
+    if (!at::allclose(given->second.to(at::kFloat), grid.expand(0, grid.length()), 1e-2, 1e-2)) {
+      throw core::FileError(c10::str(origin, ": ", kPositions,
+                                     " holds other values than the Fourier features of the "
+                                     "image's grid, which this model computes with"));
+    }
+    tensors.erase(given);
+  }
+  return io::load_into(*this, tensors, origin);
+}
+
+}  // namespace perceive::models::perceiver_io

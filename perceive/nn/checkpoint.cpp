@@ -1,0 +1,154 @@
+// Activation checkpointing as one autograd node.
+#include "perceive/nn/checkpoint.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/ivalue.h>
+#include <torch/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <mutex>
+
+namespace perceive::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// The default generators that a segment on `device` may draw from.
+class RandomState {
+ public:
+  explicit RandomState(at::Device device) {
+    generators_.push_back(at::detail::getDefaultCPUGenerator());
+    if (!device.is_cpu()) generators_.push_back(at::globalContext().defaultGenerator(device));
+    for (auto& generator : generators_) {
+      const std::lock_guard<std::mutex> lock(generator.mutex());
+      states_.push_back(generator.get_state());
+    }
+  }
+  void restore() const {
+    for (size_t i = 0; i < generators_.size(); ++i) {
+      auto generator = generators_[i];
+      const std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.set_state(states_[i]);
+    }
+  }
+
+ private:
+  std::vector<at::Generator> generators_;
+  std::vector<at::Tensor> states_;
+};
+
+class AutocastState {
+ public:
+  explicit AutocastState(at::DeviceType type)
+      : type_(type),
+        available_(at::autocast::is_autocast_available(type)),
+        cache_(at::autocast::is_autocast_cache_enabled()) {
+    if (!available_) return;
+    enabled_ = at::autocast::is_autocast_enabled(type);
+    dtype_ = at::autocast::get_autocast_dtype(type);
+  }
+  void restore() const {
+    at::autocast::set_autocast_cache_enabled(cache_);
+    if (!available_) return;
+    at::autocast::set_autocast_enabled(type_, enabled_);
+    at::autocast::set_autocast_dtype(type_, dtype_);
+  }
+
+ private:
+  at::DeviceType type_;
+  bool available_, cache_;
+  bool enabled_ = false;
+  at::ScalarType dtype_ = at::kFloat;
+};
+
+// Puts both states back as they were, however the scope ends.
+struct KeepStates {
+  RandomState random;
+  AutocastState autocast;
+  explicit KeepStates(at::Device device) : random(device), autocast(device.type()) {}
+  ~KeepStates() {
+    random.restore();
+    autocast.restore();
+  }
+  KeepStates(const KeepStates&) = delete;
+  KeepStates& operator=(const KeepStates&) = delete;
+};
+
+// What the backward pass needs besides tensors; autograd keeps it for as long as the graph lives.
+struct Recipe : torch::CustomClassHolder {
+  Recipe(Segment segment, size_t inputs, at::Device device)
+      : segment(std::move(segment)), inputs(inputs), device(device), random(device), autocast(device.type()) {}
+  Segment segment;
+  size_t inputs;
+  at::Device device;
+  RandomState random;
+  AutocastState autocast;
+};
+
+struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
+  static at::Tensor forward(AutogradContext* context, const Segment& segment, int64_t inputs, at::TensorList tensors) {
+    auto recipe = c10::make_intrusive<Recipe>(segment, inputs, tensors.front().device());
+    const AutocastState autocast(recipe->device.type());
+    context->save_for_backward(tensors.vec());
+    context->saved_data["recipe"] = c10::IValue::make_capsule(std::move(recipe));
+    // A weight cast here has no history; from the cache it would reach segments that are not checkpointed.
+    at::autocast::set_autocast_cache_enabled(false);
+    try {
+      auto output = segment(tensors.slice(0, inputs).vec());
+      autocast.restore();
+      return output;
+    } catch (...) {
+      autocast.restore();
+      throw;
+    }
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grad_outputs) {
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "checkpoint: a second derivative through a checkpointed layer is not supported; turn activation "
+                "checkpointing off");
+    const auto capsule = context->saved_data["recipe"].toCapsule();
+    const auto& recipe = static_cast<const Recipe&>(*capsule);
+    auto tensors = context->get_saved_variables();
+    const KeepStates keep(recipe.device);
+    recipe.random.restore();
+    recipe.autocast.restore();
+    at::autocast::set_autocast_cache_enabled(false);
+
+    const at::AutoGradMode record(true);
+    variable_list wanted;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const bool needs_grad = tensors[i].requires_grad();
+      if (i < recipe.inputs) tensors[i] = tensors[i].detach().requires_grad_(needs_grad);
+      if (!needs_grad) continue;
+      wanted.push_back(tensors[i]);
+      places.push_back(i);
+    }
+    const auto output = recipe.segment({tensors.begin(), tensors.begin() + static_cast<int64_t>(recipe.inputs)});
+    const auto found =
+        torch::autograd::grad(variable_list{output}, wanted, {grad_outputs.front()}, /*retain_graph=*/false,
+                              /*create_graph=*/false, /*allow_unused=*/true);
+    variable_list grads(2 + tensors.size());  // none for the segment and the count
+    for (size_t i = 0; i < places.size(); ++i) grads[2 + places[i]] = found[i];
+    return grads;
+  }
+};
+
+}  // namespace
+
+at::Tensor checkpoint(const Segment& segment, const std::vector<at::Tensor>& inputs,
+                      const std::vector<at::Tensor>& parameters) {
+  std::vector<at::Tensor> tensors = inputs;
+  tensors.insert(tensors.end(), parameters.begin(), parameters.end());
+  const bool recorded = at::GradMode::is_enabled() &&
+                        std::any_of(tensors.begin(), tensors.end(), [](const auto& t) { return t.requires_grad(); });
+  if (!recorded) return segment(inputs);
+  return CheckpointFunction::apply(segment, static_cast<int64_t>(inputs.size()), at::TensorList(tensors));
+}
+
+}  // namespace perceive::nn
