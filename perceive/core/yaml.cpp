@@ -55,7 +55,7 @@ class Builder : public YAML::EventHandler {
   Value take() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (documents_++ > 0) fail(origin(mark), "a second document begins; a configuration is one");
+    if (documents_++ > 0) fail(origin(mark), "a second document begins where one is expected");
   }
   void OnDocumentEnd() override {}
 

@@ -14,11 +14,14 @@ namespace perceive::io {
 Tensors named_tensors(const torch::nn::Module& module);
 // Each distinct tensor once, under its first name. What checkpoints hold.
 Tensors distinct_tensors(const torch::nn::Module& module);
-// Each distinct parameter once, in registration order: what an optimizer steps (Module::parameters() repeats shared ones).
+// Each distinct parameter once, in registration order: what an optimizer steps (Module::parameters() repeats shared
+// ones).
 std::vector<at::Tensor> distinct_parameters(const torch::nn::Module& module);
 
 // Copies `tensors` into the module, which may name a shared tensor once or under every name. Throws core::FileError
-// that lists every missing, unexpected and misshapen name, said to come from `origin`.
-void load_into(torch::nn::Module& module, const Tensors& tensors, const std::string& origin);
+// that lists every missing, unexpected, misshapen or otherwise unusable name, said to come from `origin`; the module is
+// then as it was. Values of another dtype are converted, where the kinds allow it (float to float, never float to int);
+// returns a line for the user on each pair of dtypes converted.
+std::vector<std::string> load_into(torch::nn::Module& module, const Tensors& tensors, const std::string& origin);
 
 }  // namespace perceive::io

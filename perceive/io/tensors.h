@@ -1,4 +1,7 @@
 // Named tensors in safetensors files.
+//
+// Dtypes: bool, (u)int8 to 64, float16, bfloat16, float32, float64, complex64, and the five 8-bit floats. The format
+// has no others, but for sub-byte ones, which are refused by name.
 #pragma once
 
 #include <ATen/core/Tensor.h>

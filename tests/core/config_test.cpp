@@ -20,6 +20,8 @@ using example::SgdOptions;
 using example::TaskOptions;
 using Words = std::vector<std::string>;
 
+const TaskOptions kDefaults;
+
 class Config : public testing::Test {
  protected:
   ~Config() override { std::filesystem::remove_all(folder_); }
@@ -74,11 +76,11 @@ TEST_F(Config, TakesFlagsWithAnEqualsSignOrASpace) {
 }
 
 TEST_F(Config, LeavesTheDefaultsWhereNothingIsSaid) {
-  EXPECT_TRUE(same(read({}), TaskOptions{}));
-  EXPECT_TRUE(same(read_text(""), TaskOptions{}));
-  EXPECT_TRUE(same(read_text("# nothing\n"), TaskOptions{}));
-  EXPECT_TRUE(same(read_text("---\n"), TaskOptions{}));
-  EXPECT_TRUE(same(read_text("trainer:\noptimizer:\n  init_args:\n"), TaskOptions{})) << "headings with nothing below";
+  EXPECT_TRUE(same(read({}), kDefaults));
+  EXPECT_TRUE(same(read_text(""), kDefaults));
+  EXPECT_TRUE(same(read_text("# nothing\n"), kDefaults));
+  EXPECT_TRUE(same(read_text("---\n"), kDefaults));
+  EXPECT_TRUE(same(read_text("trainer:\noptimizer:\n  init_args:\n"), kDefaults)) << "headings with nothing below";
 }
 
 TEST_F(Config, ReadsABareFlagAsTrueForABoolOnly) {
@@ -275,6 +277,7 @@ TEST_F(Config, RefusesUnknownNamesOfAnEnum) {
 TEST_F(Config, RefusesWhatIsNoList) {
   EXPECT_EQ(refusal({"--sizes=1,2"}), "--sizes=1,2: sizes expects a list such as [1, 2], got '1,2'");
   EXPECT_EQ(refusal({"--sizes=[1, x]"}), "--sizes=[1, x]: sizes[1] expects a whole number, got 'x'");
+  EXPECT_EQ(refusal({"--sizes=[1] 2"}), "--sizes=[1] 2: a second document begins where one is expected");
   EXPECT_EQ(refusal({"--sizes=[1"}), "--sizes=[1: this is not YAML: end of sequence flow not found");
   EXPECT_EQ(refusal_of_text("sizes:\n- 1\n- 2.5\n"), "run.yaml:3:3: sizes[1] expects a whole number, got '2.5'");
   EXPECT_EQ(refusal_of_text("sizes:\n"), "run.yaml:1:1: sizes expects a list such as [1, 2], got null");
@@ -382,7 +385,7 @@ TEST_F(Config, NamesTheFileOfAnError) {
 TEST_F(Config, LeavesTheOptionsAloneWhereItThrows) {
   TaskOptions options;
   EXPECT_THROW(assign(options, read_arguments({"--name=b", "--sizes=[1, x]"})), ConfigError);
-  EXPECT_TRUE(same(options, TaskOptions{}));
+  EXPECT_TRUE(same(options, kDefaults));
 }
 
 TEST_F(Config, ReadsJson) {

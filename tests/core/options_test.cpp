@@ -19,6 +19,8 @@ using example::AdamWOptions;
 using example::SgdOptions;
 using example::TaskOptions;
 
+const TaskOptions kDefaults;
+
 // Reads `yaml` over the defaults.
 TaskOptions read(const std::string& yaml) {
   TaskOptions options;
@@ -53,7 +55,7 @@ TaskOptions unusual() {
 }
 
 TEST(Options, ArePrintedAsYaml) {
-  EXPECT_EQ(to_yaml(TaskOptions{}),
+  EXPECT_EQ(to_yaml(kDefaults),
             "name: run\n"
             "trainer:\n"
             "  max_steps: -1\n"
@@ -111,7 +113,7 @@ TEST(Options, ArePrintedWithTheirHelpAsComments) {
 }
 
 TEST(Options, ReadBackWhatTheyPrint) {
-  expect_fixed_point({});
+  expect_fixed_point(kDefaults);
   expect_fixed_point(unusual());
 }
 
@@ -236,8 +238,9 @@ TEST(Options, BecomeJson) {
 TEST(Options, AreTheSameOrNot) {
   TaskOptions options;
   options.optimizer = AdamWOptions{.lr = std::nan("")};
-  EXPECT_TRUE(same(options, TaskOptions(options)));
-  EXPECT_FALSE(same(options, TaskOptions{}));
+  const TaskOptions copy = options;
+  EXPECT_TRUE(same(options, copy));
+  EXPECT_FALSE(same(options, kDefaults));
   TaskOptions other = options;
   other.words = {""};
   EXPECT_FALSE(same(options, other));

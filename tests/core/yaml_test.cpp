@@ -83,8 +83,8 @@ TEST(Yaml, RefusesWhatIsNotAMapping) {
   EXPECT_EQ(refusal("a:1"), "run.yaml:1:1" + message);
   EXPECT_EQ(refusal("- a\n"), "run.yaml:1:1" + message);
   EXPECT_EQ(refusal("a: 1\nb\n"), "run.yaml:2:1: 'b' has no value; write 'name: value'");
-  EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"), "run.yaml:2:1: a second document begins; a configuration is one");
-  EXPECT_EQ(refusal("a: 1\n...\nb: 2\n"), "run.yaml:3:1: a second document begins; a configuration is one");
+  EXPECT_EQ(refusal("a: 1\n---\nb: 2\n"), "run.yaml:2:1: a second document begins where one is expected");
+  EXPECT_EQ(refusal("a: 1\n...\nb: 2\n"), "run.yaml:3:1: a second document begins where one is expected");
 }
 
 TEST(Yaml, RefusesTabsAsIndentation) {
