@@ -1,8 +1,8 @@
 // Attention of one block of queries over one tile of keys, compiled for each instruction set.
 //
-// Queries lie in the lanes of vectors: a block holds up to `lanes` of them, its arrays are [row][lanes], zero where there
-// is no query. Keys and values stay as they are, row by row, and are broadcast a number at a time; nothing is packed or
-// transposed, and the softmax over keys needs no shuffles. Scores are in units of log 2.
+// Queries lie in the lanes of vectors: a block holds up to `lanes` of them, its arrays are [row][lanes], zero where
+// there is no query. Keys and values stay as they are, row by row, and are broadcast a number at a time; nothing is
+// packed or transposed, and the softmax over keys needs no shuffles. Scores are in units of log 2.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ struct ForwardBlock {
 
 // Dao 2023 (FlashAttention-2, algorithm 2), from the log-sum-exp.
 struct BackwardBlock {
-  int64_t lanes = 0, queries = 0;  // lanes in use: queries <= lanes
-  const float* q = nullptr;        // as above
+  int64_t lanes = 0, queries = 0;   // lanes in use: queries <= lanes
+  const float* q = nullptr;         // as above
   const float* grad_out = nullptr;  // [value_width][lanes]
   ConstRows q_rows;                 // [queries, padded key_width], times scale
   ConstRows grad_out_rows;          // [queries, padded value_width]
@@ -73,8 +73,8 @@ struct TileKernels {
   void (*product)(const Product&);
 };
 
-// For this machine, or as the environment variable PERCEIVE_CPU says (default, avx2 or avx512); throws core::ConfigError
-// for another value or an instruction set that the machine has not.
+// For this machine, or as the environment variable PERCEIVE_CPU says (default, avx2 or avx512); throws
+// core::ConfigError for another value or an instruction set that the machine has not.
 const TileKernels& tile_kernels();
 
 }  // namespace perceive::kernels

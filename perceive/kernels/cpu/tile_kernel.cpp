@@ -23,11 +23,19 @@ using Vector = float __attribute__((vector_size(kWidth * 4), aligned(4), may_ali
 using Integers = int32_t __attribute__((vector_size(kWidth * 4)));
 using Register = float __attribute__((vector_size(kWidth * 4)));
 
-inline Register load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
-inline void store(float* p, Register x) { *reinterpret_cast<Vector*>(p) = x; }
-inline Register broadcast(float x) { return x - Register{}; }
+inline Register load(const float* p) {
+  return *reinterpret_cast<const Vector*>(p);
+}
+inline void store(float* p, Register x) {
+  *reinterpret_cast<Vector*>(p) = x;
+}
+inline Register broadcast(float x) {
+  return x - Register{};
+}
 // NaN in a stays NaN.
-inline Register larger(Register a, Register b) { return a < b ? b : a; }
+inline Register larger(Register a, Register b) {
+  return a < b ? b : a;
+}
 
 // 2^x for x <= 128: to 2 ulp, zero below -126, NaN for NaN. Degree 5 on [-1/2, 1/2].
 inline Register exp2(Register x) {
@@ -146,11 +154,23 @@ void softmax(const KeyTile& tile, const ForwardBlock& block, int64_t lane) {
 
 void forward(const KeyTile& tile, const ForwardBlock& block) {
   const int64_t lanes = block.lanes;
-  product({.a = tile.k.data, .row_step = tile.k.stride, .b = {block.q, lanes}, .c = {block.scores, lanes},
-           .rows = tile.keys, .depth = tile.key_width, .columns = lanes});
+  product({.a = tile.k.data,
+           .row_step = tile.k.stride,
+           .b = {block.q, lanes},
+           .c = {block.scores, lanes},
+           .rows = tile.keys,
+           .depth = tile.key_width,
+           .columns = lanes});
   for (int64_t lane = 0; lane < lanes; lane += kWidth) softmax(tile, block, lane);
-  product({.a = tile.v.data, .row_step = 1, .depth_step = tile.v.stride, .b = {block.scores, lanes},
-           .c = {block.out, lanes}, .rows = tile.value_width, .depth = tile.keys, .columns = lanes, .add = true});
+  product({.a = tile.v.data,
+           .row_step = 1,
+           .depth_step = tile.v.stride,
+           .b = {block.scores, lanes},
+           .c = {block.out, lanes},
+           .rows = tile.value_width,
+           .depth = tile.keys,
+           .columns = lanes,
+           .add = true});
 }
 
 // Scores to weights, and the gradients of weights to those of scores, in place.
@@ -174,17 +194,35 @@ void softmax_backward(const KeyTile& tile, const BackwardBlock& block) {
 void backward(const KeyTile& tile, const BackwardBlock& block) {
   const int64_t lanes = block.lanes;
   const auto against_keys = [&](const ConstRows& rows, int64_t depth, const float* b, float* c) {
-    product({.a = rows.data, .row_step = rows.stride, .b = {b, lanes}, .c = {c, lanes}, .rows = tile.keys,
-             .depth = depth, .columns = lanes});
+    product({.a = rows.data,
+             .row_step = rows.stride,
+             .b = {b, lanes},
+             .c = {c, lanes},
+             .rows = tile.keys,
+             .depth = depth,
+             .columns = lanes});
   };
   against_keys(tile.k, tile.key_width, block.q, block.scores);
   against_keys(tile.v, tile.value_width, block.grad_out, block.grad_scores);
   softmax_backward(tile, block);
-  product({.a = tile.k.data, .row_step = 1, .depth_step = tile.k.stride, .b = {block.grad_scores, lanes},
-           .c = {block.grad_q, lanes}, .rows = tile.key_width, .depth = tile.keys, .columns = lanes, .add = true});
+  product({.a = tile.k.data,
+           .row_step = 1,
+           .depth_step = tile.k.stride,
+           .b = {block.grad_scores, lanes},
+           .c = {block.grad_q, lanes},
+           .rows = tile.key_width,
+           .depth = tile.keys,
+           .columns = lanes,
+           .add = true});
   const auto to_keys = [&](const float* weights, const ConstRows& queries, const Rows& grad, int64_t width) {
-    product({.a = weights, .row_step = lanes, .b = queries, .c = grad, .rows = tile.keys, .depth = block.queries,
-             .columns = (width + kWidth - 1) / kWidth * kWidth, .add = true});
+    product({.a = weights,
+             .row_step = lanes,
+             .b = queries,
+             .c = grad,
+             .rows = tile.keys,
+             .depth = block.queries,
+             .columns = (width + kWidth - 1) / kWidth * kWidth,
+             .add = true});
   };
   to_keys(block.scores, block.grad_out_rows, block.grad_v, tile.value_width);
   to_keys(block.grad_scores, block.q_rows, block.grad_k, tile.key_width);
