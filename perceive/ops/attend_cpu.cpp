@@ -56,38 +56,45 @@ std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Ten
                       [&] { return std::make_unique<cpu::GivenReader>(shape, k, v); });
 }
 
-// Adds what a tile's keys get to their rows of [B, Hk, M, D].
+// Adds what a tile's keys get to their rows of float tensors [B, Hk, M, D].
 class GivenGradients : public cpu::TileGradients {
  public:
   GivenGradients(const cpu::Shape& shape, int64_t item, const at::Tensor& grad_k, const at::Tensor& grad_v)
-      : grad_k_(grad_k[shape.batch_of(item)][shape.key_head_of(item, 0)]),
-        grad_v_(grad_v[shape.batch_of(item)][shape.key_head_of(item, 0)]) {}
+      : k_(shape, item, grad_k), v_(shape, item, grad_v) {}
 
   void begin(const cpu::Tile& tile, int64_t, kernels::Rows& grad_k, kernels::Rows& grad_v) override {
-    const auto rows = [&](std::vector<float>& scratch, int64_t width) -> kernels::Rows {
-      const int64_t pitch = cpu::padded(width, kernels::tile_kernels().width);
-      scratch.assign(tile.index.size() * pitch, 0.0F);
-      return {scratch.data(), pitch};
-    };
-    grad_k = k_rows_ = rows(k_scratch_, grad_k_.size(1));
-    grad_v = v_rows_ = rows(v_scratch_, grad_v_.size(1));
+    grad_k = k_.begin(tile);
+    grad_v = v_.begin(tile);
   }
   void end(int64_t, const cpu::Tile& tile) override {
-    const auto add = [&](const at::Tensor& target, const kernels::Rows& rows) {
-      for (size_t j = 0; j < tile.index.size(); ++j) {
-        float* const to = target.data_ptr<float>() + tile.index[j] * target.stride(0);
-        const float* const from = rows.data + static_cast<int64_t>(j) * rows.stride;
-        for (int64_t d = 0; d < target.size(1); ++d) to[d] += from[d];
-      }
-    };
-    add(grad_k_, k_rows_);
-    add(grad_v_, v_rows_);
+    k_.end(tile);
+    v_.end(tile);
   }
 
  private:
-  at::Tensor grad_k_, grad_v_;
-  std::vector<float> k_scratch_, v_scratch_;
-  kernels::Rows k_rows_, v_rows_;
+  struct Side {
+    float* head;
+    int64_t width, pitch;
+    std::vector<float> scratch;
+
+    Side(const cpu::Shape& shape, int64_t item, const at::Tensor& grad)
+        : head(grad.data_ptr<float>() + shape.batch_of(item) * grad.stride(0) +
+               shape.key_head_of(item, 0) * grad.stride(1)),
+          width(grad.size(3)),
+          pitch(cpu::padded(width, kernels::tile_kernels().width)) {}
+    kernels::Rows begin(const cpu::Tile& tile) {
+      scratch.assign(tile.index.size() * pitch, 0.0F);
+      return {scratch.data(), pitch};
+    }
+    void end(const cpu::Tile& tile) const {
+      for (size_t j = 0; j < tile.index.size(); ++j) {
+        float* const to = head + tile.index[j] * width;
+        const float* const from = scratch.data() + static_cast<int64_t>(j) * pitch;
+        for (int64_t d = 0; d < width; ++d) to[d] += from[d];
+      }
+    }
+  };
+  Side k_, v_;
 };
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(const at::Tensor& grad_out,

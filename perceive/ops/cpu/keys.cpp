@@ -7,16 +7,6 @@
 #include <cmath>
 
 namespace perceive::ops::cpu {
-namespace {
-
-// One row of a tensor of any strides and floating type, as floats.
-void widen(const at::Tensor& source, float* target) {
-  auto view = at::from_blob(target, source.sizes(), at::kFloat);
-  view.copy_(source);
-}
-
-}  // namespace
-
 Visibility::Visibility(const Shape& shape, const at::Tensor& mask) : shape_(shape), mask_(mask) {
   if (!mask.defined()) return;
   key_mask_ = mask.size(1) == 1 && mask.size(2) == 1;
@@ -69,27 +59,35 @@ Visibility::Seen Visibility::rows(int64_t item, int64_t head, const Tile& tile, 
 
 GivenReader::GivenReader(const Shape& shape, const at::Tensor& k, const at::Tensor& v) : shape_(shape), k_(k), v_(v) {}
 
-void GivenReader::read(int64_t item, Tile& tile) {
+kernels::ConstRows GivenReader::rows(const at::Tensor& tensor, int64_t item, const Tile& tile,
+                                     std::vector<float>& scratch) const {
   const auto count = static_cast<int64_t>(tile.index.size());
-  const auto rows = [&](const at::Tensor& tensor, std::vector<float>& scratch) -> kernels::ConstRows {
-    const auto head = tensor[shape_.batch_of(item)][shape_.key_head_of(item, 0)];
-    const bool in_place = tensor.scalar_type() == at::kFloat && (head.stride(1) == 1 || head.size(1) == 1);
-    if (in_place && tile.contiguous) {
-      return {head.const_data_ptr<float>() + tile.index.front() * head.stride(0), head.stride(0)};
-    }
-    const int64_t width = head.size(1);
+  const int64_t b = shape_.batch_of(item), h = shape_.key_head_of(item, 0);
+  const bool floats = tensor.scalar_type() == at::kFloat && (tensor.stride(3) == 1 || tensor.size(3) == 1);
+  if (floats) {
+    // Selecting by tensor operations would cost more than a small tile's arithmetic.
+    const float* const head = tensor.const_data_ptr<float>() + b * tensor.stride(0) + h * tensor.stride(1);
+    if (tile.contiguous) return {head + tile.index.front() * tensor.stride(2), tensor.stride(2)};
+    const int64_t width = tensor.size(3);
     scratch.resize(count * width);
-    if (tile.contiguous) {
-      widen(head.narrow(0, tile.index.front(), count), scratch.data());
-    } else {
-      for (int64_t j = 0; j < count; ++j) widen(head[tile.index[j]], scratch.data() + j * width);
+    for (int64_t j = 0; j < count; ++j) {
+      std::copy_n(head + tile.index[j] * tensor.stride(2), width, scratch.data() + j * width);
     }
     return {scratch.data(), width};
-  };
+  }
+  auto wanted = tensor[b][h];
+  wanted =
+      tile.contiguous ? wanted.narrow(0, tile.index.front(), count) : wanted.index_select(0, at::tensor(tile.index));
+  scratch.resize(wanted.numel());
+  at::from_blob(scratch.data(), wanted.sizes(), at::kFloat).copy_(wanted);
+  return {scratch.data(), wanted.size(1)};
+}
+
+void GivenReader::read(int64_t item, Tile& tile) {
   tile.head.resize(1);
-  tile.head[0] = {.k = rows(k_, k_scratch_),
-                  .v = rows(v_, v_scratch_),
-                  .keys = count,
+  tile.head[0] = {.k = rows(k_, item, tile, k_scratch_),
+                  .v = rows(v_, item, tile, v_scratch_),
+                  .keys = static_cast<int64_t>(tile.index.size()),
                   .key_width = shape_.key_width,
                   .value_width = shape_.value_width};
 }

@@ -59,6 +59,8 @@ class GivenReader : public TileReader {
   void read(int64_t item, Tile& tile) override;
 
  private:
+  kernels::ConstRows rows(const at::Tensor& tensor, int64_t item, const Tile& tile, std::vector<float>& scratch) const;
+
   const Shape& shape_;
   at::Tensor k_, v_;
   std::vector<float> k_scratch_, v_scratch_;

@@ -22,13 +22,13 @@ class HeadRows {
       : shape_(shape),
         tensor_(tensor.scalar_type() == at::kFloat && tensor.stride(3) == 1 ? tensor
                                                                             : tensor.to(at::kFloat).contiguous()),
+        data_(tensor_.data_ptr<float>()),
+        strides_{tensor_.stride(0), tensor_.stride(1), tensor_.stride(2)},
         width_(tensor.size(3)) {}
   float* row(int64_t item, int64_t head, int64_t row) const {
-    return tensor_.data_ptr<float>() + shape_.batch_of(item) * tensor_.stride(0) +
-           shape_.head_of(shape_.key_head_of(item, head), row) * tensor_.stride(1) +
-           shape_.query_of(row) * tensor_.stride(2);
+    return data_ + shape_.batch_of(item) * strides_[0] +
+           shape_.head_of(shape_.key_head_of(item, head), row) * strides_[1] + shape_.query_of(row) * strides_[2];
   }
-  int64_t width() const { return width_; }
 
   // Blocks of lanes: [block][width][lanes], zero where a block has no row.
   std::vector<float> to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor) const {
@@ -55,6 +55,8 @@ class HeadRows {
  private:
   const Shape& shape_;
   at::Tensor tensor_;
+  float* data_;
+  int64_t strides_[3];
   int64_t width_;
 };
 

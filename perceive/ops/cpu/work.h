@@ -33,8 +33,11 @@ struct Shape {
   int64_t batch_of(int64_t item) const { return heads_together ? item : item / key_heads; }
   int64_t key_head_of(int64_t item, int64_t head) const { return heads_together ? head : item % key_heads; }
   // Row r of a key head: its query head and query.
-  int64_t head_of(int64_t key_head, int64_t row) const { return key_head * (heads / key_heads) + row / queries; }
-  int64_t query_of(int64_t row) const { return row % queries; }
+  // Divisions are slow where each query has a key head of its own.
+  int64_t head_of(int64_t key_head, int64_t row) const {
+    return heads == key_heads ? key_head : key_head * (heads / key_heads) + row / queries;
+  }
+  int64_t query_of(int64_t row) const { return heads == key_heads ? row : row % queries; }
 };
 
 // Parts follow from sizes alone and are merged in their order: results do not depend on the number of threads.
