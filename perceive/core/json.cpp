@@ -125,6 +125,10 @@ json parse_json(std::string_view text, const std::string& source, const JsonLimi
     throw FileError(source + ": " + std::to_string(text.size()) + " bytes of JSON; the limit is " +
                     std::to_string(limits.bytes));
   }
+  // nlohmann's lexer takes a zero byte for the end of the text, and would accept whatever follows.
+  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
+    throw FileError(source + ": byte " + std::to_string(zero) + ": a zero byte in JSON");
+  }
   Builder builder(text, source, limits);
   const char** reached = builder.reached();
   json::sax_parse(CountingIterator{text.data(), reached}, CountingIterator{text.data() + text.size(), reached},

@@ -246,7 +246,7 @@ ClassRef reflect_class(std::variant<Ts...>& option) {
   using Choice = std::variant<Ts...>;
   static_assert((Visitable<Ts> && ...), "each class of a choice is an options struct");
   static ClassRef::Type type{
-      .names = [] { return std::vector{class_names<Ts>()...}; },
+      .names = [] { return std::vector<std::vector<std::string>>{class_names<Ts>()...}; },
       .selected = [](const void* object) { return as<Choice>(object).index(); },
       .options =
           [](void* object) { return std::visit([](auto& options) { return reflect(options); }, as<Choice>(object)); },

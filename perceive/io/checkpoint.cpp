@@ -2,11 +2,13 @@
 #include "perceive/io/checkpoint.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <vector>
 
 #include "perceive/core/error.h"
+#include "perceive/core/json.h"
 #include "perceive/io/files.h"
 #include "perceive/io/sha256.h"
 #include "perceive/io/system_calls.h"
@@ -92,9 +94,6 @@ std::string hash_of(const json& state, const fs::path& folder) {
   return sha256(text_of(state, folder));
 }
 
-// What walks a JSON value calls itself once a level.
-constexpr int kMaxDepth = 100;
-
 [[noreturn]] void damaged(const fs::path& file, const std::string& how) {
   throw FileError(fmt::format("{}: damaged: {}. Use another checkpoint", file.string(), how));
 }
@@ -110,12 +109,7 @@ json read_state(const fs::path& folder) {
   if (!fs::exists(file, error))
     throw FileError(fmt::format("{} is not a checkpoint: it has no {}", folder.string(), kState));
 
-  const auto shallow = [&](int depth, json::parse_event_t, json&) {
-    if (depth > kMaxDepth) damaged(file, fmt::format("nested deeper than {} levels", kMaxDepth));
-    return true;
-  };
-  json state = json::parse(read_file(file), shallow, false);
-  if (state.is_discarded()) damaged(file, "not valid JSON");
+  const json state = core::parse_json(read_file(file), file.string());
   if (!state.is_object() || !state.contains("format") || !state["format"].is_number_integer()) {
     throw FileError(fmt::format("{} is not a checkpoint: its {} has no \"format\"", folder.string(), kState));
   }
@@ -150,14 +144,37 @@ Tensors read_tensors(const fs::path& folder, const char* name, const json& state
   return load_tensors(file);
 }
 
-Checkpoint load(const fs::path& folder, bool with_trainer) {
-  fs::path place = real_place(folder);
-  if (!present(place) && present(aside(place))) place = aside(place);
+// Tells one folder from another that took its name.
+std::string identity(const fs::path& folder) {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) < 0) return {};
+  return fmt::format("{} {} {}", status.st_ino, status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+}
+
+Checkpoint read(const fs::path& place, bool with_trainer) {
   Checkpoint checkpoint;
   checkpoint.state = read_state(place);
   checkpoint.model = read_tensors(place, kModel, checkpoint.state);
   if (with_trainer) checkpoint.trainer = read_tensors(place, kTrainer, checkpoint.state);
   return checkpoint;
+}
+
+// A run that goes on may replace the checkpoint while we read; what we saw is then of two, whatever the hashes say.
+Checkpoint load(const fs::path& folder, bool with_trainer) {
+  constexpr int kAttempts = 10;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    fs::path place = real_place(folder);
+    if (!present(place) && present(aside(place))) place = aside(place);
+    const std::string before = identity(place);
+    try {
+      Checkpoint checkpoint = read(place, with_trainer);
+      if (identity(place) == before) return checkpoint;
+    } catch (const FileError&) {
+      if (identity(place) == before) throw;
+    }
+  }
+  throw FileError(fmt::format("{} was replaced each of {} times while being read: try again when its run is over",
+                              folder.string(), kAttempts));
 }
 
 }  // namespace
@@ -184,7 +201,9 @@ void save_checkpoint(const fs::path& folder, const Checkpoint& checkpoint) {
     state["format"] = kCheckpointFormat;
     state["sha256"] = {{kModel, sha256_of_file(written / kModel)}, {kTrainer, sha256_of_file(written / kTrainer)}};
     state["sha256"][kState] = hash_of(state, folder);
-    write_file(written / kState, text_of(state, folder));
+    const std::string text = text_of(state, folder);
+    core::parse_json(text, folder.string());  // refuses now what load would refuse then
+    write_file(written / kState, text);
     replaced = swap_in(written, place);
   } catch (...) {
     fs::remove_all(written, error);

@@ -1,6 +1,12 @@
 // Perceiver IO from the layers of nn/.
 #include "perceive/models/perceiver_io.h"
 
+#include <ATen/ops/matmul.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/StringUtil.h>
+
+#include <tuple>
+
 #include "perceive/core/memory.h"
 
 namespace perceive::models {
@@ -32,10 +38,12 @@ void check(const PerceiverIOOptions& options) {
   std::visit([](const auto& output) { check(output, "output."); }, options.output);
   check(options.encoder, input_width(options), "encoder.");
   check(options.decoder, query_channels(options), options.encoder.num_latent_channels, "decoder.");
-  core::require_memory(4 * parameter_count(options),
-                       c10::str("a model of ", parameter_count(options),
-                                " parameters (encoder.num_latents=", options.encoder.num_latents,
-                                ", encoder.num_latent_channels=", options.encoder.num_latent_channels, ")"));
+  const double parameters = parameter_count(options);
+  core::require_memory(
+      4 * (parameters + nn::kept_numbers(options.encoder)),
+      c10::str("a model of ", parameters, " parameters (", options.encoder.num_latents, " latents of ",
+               options.encoder.num_latent_channels, " channels, ", options.encoder.num_self_blocks, " blocks of ",
+               options.encoder.num_self_layers_per_block, " layers) with one sample to train on"));
 }
 
 PerceiverIOImpl::PerceiverIOImpl(const PerceiverIOOptions& options) {

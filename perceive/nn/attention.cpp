@@ -2,6 +2,7 @@
 #include "perceive/nn/attention.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <c10/util/Exception.h>
 
 #include <mutex>
 

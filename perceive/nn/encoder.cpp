@@ -1,7 +1,7 @@
 // The Perceiver's encoder.
 #include "perceive/nn/encoder.h"
 
-#include <algorithm>
+#include <c10/util/StringUtil.h>
 
 #include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
@@ -42,6 +42,13 @@ double parameter_count(const EncoderOptions& options, int64_t input_channels) {
       static_cast<double>(options.num_self_layers_per_block) * parameter_count(options.self, {channels, std::nullopt});
   return static_cast<double>(options.num_latents) * static_cast<double>(channels) +
          cross * (has_first_cross(options) ? 2 : 1) + block * (has_first_block(options) ? 2 : 1);
+}
+
+double kept_numbers(const EncoderOptions& options) {
+  const double layers =
+      static_cast<double>(options.num_cross_layers) +
+      static_cast<double>(options.num_self_blocks) * static_cast<double>(options.num_self_layers_per_block);
+  return layers * static_cast<double>(options.num_latents) * static_cast<double>(options.num_latent_channels);
 }
 
 EncoderImpl::EncoderImpl(const EncoderOptions& options, int64_t input_channels) : options_(options) {

@@ -16,7 +16,7 @@ struct EncoderOptions {
   LayerOptions cross;
   int64_t num_cross_layers = 1;
   bool first_cross_layer_shared = false;
-  LayerOptions self;
+  LayerOptions self{.attention = {.heads = 4}};
   int64_t num_self_layers_per_block = 3;
   int64_t num_self_blocks = 1;
   bool first_self_block_shared = true;
@@ -37,6 +37,8 @@ void visit(EncoderOptions& o, Visitor&& field) {
 void check(const EncoderOptions& options, int64_t input_channels, const std::string& key = "");
 // Distinct parameters; shared layers count once.
 double parameter_count(const EncoderOptions& options, int64_t input_channels);
+// Numbers kept for the backward pass of one sample, at the very least: the input of each layer.
+double kept_numbers(const EncoderOptions& options);
 
 // Cross-attention precedes each of the first num_cross_layers blocks. The first of each kind has weights of its own
 // unless shared; all later ones share theirs. Registers latents, cross, block, and where they have weights of their

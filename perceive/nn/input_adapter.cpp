@@ -1,6 +1,9 @@
 // Images as described inputs.
 #include "perceive/nn/input_adapter.h"
 
+#include <c10/util/Exception.h>
+#include <c10/util/StringUtil.h>
+
 #include "perceive/core/error.h"
 #include "perceive/core/memory.h"
 #include "perceive/nn/checks.h"

@@ -1,6 +1,9 @@
 // Attention and MLP with their residuals.
 #include "perceive/nn/layer.h"
 
+#include <ATen/ops/dropout.h>
+#include <c10/util/StringUtil.h>
+
 #include "perceive/core/error.h"
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/checks.h"

@@ -1,6 +1,8 @@
 // The feed-forward part of a layer.
 #include "perceive/nn/mlp.h"
 
+#include <ATen/ops/gelu.h>
+
 #include "perceive/nn/checks.h"
 
 namespace perceive::nn {

@@ -52,6 +52,10 @@ TEST(Json, RefusesWhatIsNotJson) {
   EXPECT_LT(refusal("\"" + std::string(1'000'000, 'x')).size(), 300u) << "never quotes the whole input";
 }
 
+TEST(Json, RefusesZeroBytes) {
+  EXPECT_EQ(refusal(std::string("{}\0 {", 5)), "state.json: byte 2: a zero byte in JSON");
+}
+
 TEST(Json, BoundsWhatItReads) {
   EXPECT_EQ(refusal(std::string(5'000'000, '[')), "state.json: byte 65: nested deeper than 64 levels");
   std::string objects;

@@ -203,6 +203,28 @@ TEST(Options, RefuseToPrintATextThatIsNotUtf8) {
   }
 }
 
+struct OnlyOptions {
+  static constexpr const char* kName = "only";
+  int64_t size = 1;
+};
+template <class Visitor>
+void visit(OnlyOptions& o, Visitor&& field) {
+  field("size", o.size, "size");
+}
+struct OneClassOptions {
+  std::variant<OnlyOptions> choice;
+};
+template <class Visitor>
+void visit(OneClassOptions& o, Visitor&& field) {
+  field("choice", o.choice, "the only class there is");
+}
+
+TEST(Options, MayChooseFromOneClass) {
+  OneClassOptions options;
+  assign(options, {parse_yaml("choice: {class_path: only, init_args: {size: 3}}", "test.yaml")});
+  EXPECT_EQ(std::get<OnlyOptions>(options.choice).size, 3);
+}
+
 TEST(Options, BecomeJson) {
   TaskOptions options = unusual();
   options.optimizer = SgdOptions{.lr = std::numeric_limits<double>::infinity()};

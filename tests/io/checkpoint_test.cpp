@@ -95,6 +95,8 @@ TEST(Checkpoint, RefusesAStateThatJsonCannotHold) {
   checkpoint.state["best"] = {{"scores", {1.0, INFINITY}}};
   EXPECT_THAT(error_of([&] { save_checkpoint(folder / "c", checkpoint); }),
               HasSubstr("state.best.scores.1 is not finite"));
+  checkpoint.state["best"] = nlohmann::json::parse(std::string(70, '[') + std::string(70, ']'));
+  EXPECT_THAT(error_of([&] { save_checkpoint(folder / "c", checkpoint); }), HasSubstr("nested deeper than 64 levels"));
   checkpoint.state["best"] = "\xff";
   EXPECT_THAT(error_of([&] { save_checkpoint(folder / "c", checkpoint); }), HasSubstr("not UTF-8"));
   EXPECT_TRUE(fs::is_empty(folder.path()));
@@ -186,6 +188,23 @@ TEST(Checkpoint, SurvivesAKillAtAnyMoment) {
   EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("last"));
 }
 
+TEST(Checkpoint, IsReadWholeWhileARunReplacesIt) {
+  const TemporaryFolder folder;
+  save_checkpoint(folder / "last", checkpoint_of(0));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (int step = 1; step <= 30; ++step) save_checkpoint(folder / "last", checkpoint_of(step));
+    ::_exit(0);
+  }
+  int seen = 0;
+  do {
+    const int step = step_of(folder / "last");
+    EXPECT_GE(step, seen);
+    seen = step;
+  } while (::waitpid(child, nullptr, WNOHANG) == 0);
+  EXPECT_EQ(step_of(folder / "last"), 30);
+}
+
 TEST(Checkpoint, IsReadFromWhereACrashLeftIt) {
   const TemporaryFolder folder;
   save_checkpoint(folder / "last", checkpoint_of(1));
@@ -274,7 +293,7 @@ TEST_F(DamagedCheckpoint, TellsATruncatedFile) {
     put(at_ / "model.safetensors", bytes);
   }
   put(at_ / "state.json", "{\"step\": 1");
-  EXPECT_THAT(refusal(), HasSubstr("state.json: damaged: not valid JSON"));
+  EXPECT_THAT(refusal(), HasSubstr("state.json: byte 10: this is not JSON"));
 }
 
 TEST_F(DamagedCheckpoint, TellsANewerFormat) {
@@ -293,7 +312,7 @@ TEST_F(DamagedCheckpoint, TellsAStateThatIsNotOurs) {
     EXPECT_THAT(refusal(), HasSubstr("it has no hash of model.safetensors")) << text;
   }
   put(at_ / "state.json", std::string(1'000'000, '['));
-  EXPECT_THAT(refusal(), HasSubstr("nested deeper than 100 levels"));
+  EXPECT_THAT(refusal(), HasSubstr("nested deeper than 64 levels"));
   fs::remove(at_ / "state.json");
   fs::create_directory(at_ / "state.json");
   EXPECT_THAT(refusal(), HasSubstr("is a folder; expected a file"));

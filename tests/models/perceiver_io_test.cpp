@@ -1,10 +1,13 @@
 // The native model: shapes, gradients, masks, attention maps, and what it refuses.
 #include "perceive/models/perceiver_io.h"
 
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "perceive/core/config.h"
 #include "perceive/core/error.h"
+#include "perceive/core/options.h"
 
 namespace perceive::models {
 namespace {
@@ -155,6 +158,31 @@ TEST(PerceiverIO, TrainsTheSameWithActivationCheckpointing) {
   for (size_t i = 0; i < grads[0].size(); ++i) EXPECT_TRUE(at::allclose(grads[0][i], grads[1][i], 1e-5, 1e-6)) << i;
 }
 
+TEST(PerceiverIO, TrainsUnderAutocastAndWithCheckpointingThere) {
+  std::vector<std::vector<at::Tensor>> grads;
+  for (const int run : {0, 1, 2}) {
+    auto options = tiny();
+    for (auto* layer : {&options.encoder.cross, &options.encoder.self, &options.decoder.cross}) {
+      layer->activation_checkpointing = run == 2;
+    }
+    at::manual_seed(5);
+    PerceiverIO model(options);
+    at::autocast::set_autocast_enabled(at::kCPU, run > 0);
+    const auto loss = model->forward(images(3)).to(at::kFloat).square().sum();
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::clear_cache();
+    loss.backward();
+    grads.emplace_back();
+    for (const auto& p : model->parameters()) grads.back().push_back(p.grad());
+  }
+  for (size_t i = 0; i < grads[0].size(); ++i) {
+    EXPECT_EQ(grads[1][i].scalar_type(), at::kFloat);
+    // bfloat16 keeps 8 bits of a number, and LayerNorm spreads what little the first latents differ by.
+    EXPECT_LT((grads[1][i] - grads[0][i]).norm().item<float>(), 0.15 * grads[0][i].norm().item<float>() + 0.01) << i;
+    EXPECT_TRUE(at::allclose(grads[1][i], grads[2][i], 1e-2, 1e-4)) << i;
+  }
+}
+
 TEST(PerceiverIO, ShowsWhereItLooks) {
   PerceiverIO model(tiny());
   model->eval();
@@ -180,6 +208,12 @@ TEST(PerceiverIO, NamesTheImageThatDoesNotFit) {
   EXPECT_THAT(refusal([&] { model->forward(at::zeros({0, 3, 5, 2})); }), HasSubstr("the batch is empty"));
 }
 
+TEST(PerceiverIOOptions, ReadBackWhatTheyPrint) {
+  PerceiverIOOptions options;
+  core::assign(options, {core::parse_yaml(core::to_yaml(tiny()), "tiny.yaml")});
+  EXPECT_TRUE(core::same(options, tiny()));
+}
+
 TEST(PerceiverIOOptions, NameWhatCannotBeBuilt) {
   const auto with = [](auto&& change) {
     auto options = tiny();
@@ -201,11 +235,15 @@ TEST(PerceiverIOOptions, RefuseAbsurdSizesWithAnEstimate) {
   auto options = tiny();
   options.encoder.num_latents = 1'000'000'000'000;
   EXPECT_THAT(refusal([&] { PerceiverIO model(options); }),
-              AllOf(HasSubstr("encoder.num_latents=1000000000000"), HasSubstr("would need 16.0 TB of memory"),
+              AllOf(HasSubstr("1000000000000 latents of 4 channels"), HasSubstr("would need 96.0 TB of memory"),
                     HasSubstr("this machine has")));
   options = tiny();
   options.encoder.num_latent_channels = int64_t{1} << 62;
   EXPECT_THAT(refusal([&] { PerceiverIO model(options); }), HasSubstr("EB of memory"));
+  options = tiny();
+  options.encoder.num_self_blocks = 1'000'000'000'000;
+  EXPECT_THAT(refusal([&] { PerceiverIO model(options); }),
+              AllOf(HasSubstr("1000000000000 blocks of 1 layers"), HasSubstr("TB of memory")));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include <clocale>
 #include <cmath>
-#include <limits>
+#include <locale>
 
 #include "tests/io/temporary_folder.h"
 
@@ -41,14 +41,22 @@ TEST(CsvLogger, AddsAColumnWhenANameIsNew) {
   EXPECT_EQ(read_file(folder / "m.csv"), "step,train_loss,val_acc,val_loss\n1,2,,\n2,,0.5,3\n3,1,,\n");
 }
 
+// As in de_DE, which not every machine has.
+struct Comma : std::numpunct<char> {
+  char do_decimal_point() const override { return ','; }
+  char do_thousands_sep() const override { return '.'; }
+  std::string do_grouping() const override { return "\3"; }
+};
+
 TEST(CsvLogger, WritesNumbersThatReadBackTheSameInEveryLocale) {
   const TemporaryFolder folder;
-  const std::string before = std::setlocale(LC_ALL, nullptr);
+  const std::locale before = std::locale::global(std::locale(std::locale::classic(), new Comma));
   std::setlocale(LC_ALL, "de_DE.UTF-8");
   CsvLogger logger(folder / "m.csv", nullptr);
-  logger.log_scalars(1, {{"a", 0.1}, {"b", 1.0 / 3}, {"c", 1e300}, {"d", NAN}, {"e", -INFINITY}, {"f", 1e-5}});
-  std::setlocale(LC_ALL, before.c_str());
-  EXPECT_EQ(read_file(folder / "m.csv"), "step,a,b,c,d,e,f\n1,0.1,0.3333333333333333,1e+300,nan,-inf,1e-05\n");
+  logger.log_scalars(12345, {{"a", 0.1}, {"b", 1.0 / 3}, {"c", 1e300}, {"d", NAN}, {"e", -INFINITY}, {"f", 1e-5}});
+  std::locale::global(before);
+  std::setlocale(LC_ALL, "C");
+  EXPECT_EQ(read_file(folder / "m.csv"), "step,a,b,c,d,e,f\n12345,0.1,0.3333333333333333,1e+300,nan,-inf,1e-05\n");
 }
 
 TEST(CsvLogger, GoesOnAfterTheResumedStepWithoutDoubleRows) {

@@ -1,6 +1,8 @@
 // A tree of modules that holds names only.
 #include "perceive/models/dialects/renamed.h"
 
+#include <c10/util/Exception.h>
+
 #include <set>
 
 namespace perceive::models {

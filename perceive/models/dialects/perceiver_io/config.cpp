@@ -1,6 +1,8 @@
 // What a configuration of perceiver-io 0.2.1 means, and what is wrong with it.
 #include "perceive/models/dialects/perceiver_io/config.h"
 
+#include <c10/util/StringUtil.h>
+
 #include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
 

@@ -1,6 +1,9 @@
 // Names of perceiver-io 0.2.1 for the native model.
 #include "perceive/models/dialects/perceiver_io/image_classifier.h"
 
+#include <ATen/ops/allclose.h>
+#include <c10/util/StringUtil.h>
+
 #include "perceive/core/error.h"
 #include "perceive/io/names.h"
 
