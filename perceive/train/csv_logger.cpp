@@ -86,6 +86,7 @@ CsvLogger::CsvLogger(std::filesystem::path file, Warn warn, int64_t resumed_step
     for (size_t i = 1; i < rows.size(); ++i) {
       const auto step = step_of(rows[i]);
       if (step && *step <= resumed_step) kept.append(rows[i]).append("\n");
+      if (step && *step == resumed_step) repeatable_.emplace_back(rows[i]);
     }
     if (kept != text) usable_ = file_.replace(kept);
   } catch (const core::Error& e) {
@@ -114,6 +115,7 @@ bool CsvLogger::add_columns(const Scalars& scalars) {
   const std::string empty_cells(added.size() - columns_.size(), ',');
   for (size_t i = 1; i < rows.size(); ++i) wider.append(rows[i]).append(empty_cells).append("\n");
   if (!file_.replace(wider)) return false;
+  for (auto& row : repeatable_) row += empty_cells;
   columns_ = std::move(added);
   return true;
 }
@@ -126,7 +128,7 @@ void CsvLogger::log_scalars(int64_t step, const Scalars& scalars) {
     row += ",";
     if (found != scalars.end()) row += number(found->second);
   }
-  file_.append(row + "\n");
+  if (std::erase(repeatable_, row) == 0) file_.append(row + "\n");
 }
 
 }  // namespace perceive::train

@@ -16,7 +16,8 @@ namespace perceive::train {
 class CsvLogger : public Logger {
  public:
   // Goes on with the file that is there, without its rows after `resumed_step` and a last line that was cut, so that a
-  // resumed run has each row once. 0: a new run. A file that is not ours is left alone, and nothing is logged.
+  // resumed run has each row once: what it logs again of `resumed_step` itself is dropped too. 0: a new run. A file
+  // that is not ours is left alone, and nothing is logged.
   CsvLogger(std::filesystem::path file, Warn warn, int64_t resumed_step = 0);
 
   void log_scalars(int64_t step, const Scalars& scalars) override;
@@ -26,7 +27,8 @@ class CsvLogger : public Logger {
   std::string read() const;
 
   AppendFile file_;
-  std::vector<std::string> columns_;  // after `step`
+  std::vector<std::string> columns_;     // after `step`
+  std::vector<std::string> repeatable_;  // rows of `resumed_step` that are there
   bool usable_ = true;
 };
 

@@ -72,6 +72,17 @@ TEST(CsvLogger, GoesOnAfterTheResumedStepWithoutDoubleRows) {
   EXPECT_EQ(read_file(folder / "m.csv"), "step,loss,lr\n1,1,\n2,2,\n3,3,\n4,40,1\n");
 }
 
+TEST(CsvLogger, DropsWhatIsLoggedAgainOfTheResumedStep) {
+  const TemporaryFolder folder;
+  CsvLogger(folder / "m.csv", nullptr).log_scalars(4, {{"val_loss", 0.5}});
+  CsvLogger resumed(folder / "m.csv", nullptr, 4);
+  resumed.log_scalars(4, {{"train_loss", 2}});
+  resumed.log_scalars(4, {{"val_loss", 0.5}});
+  resumed.log_scalars(4, {{"val_loss", 0.25}});
+  resumed.log_scalars(5, {{"val_loss", 0.5}});
+  EXPECT_EQ(read_file(folder / "m.csv"), "step,val_loss,train_loss\n4,0.5,\n4,,2\n4,0.25,\n5,0.5,\n");
+}
+
 TEST(CsvLogger, ReadsItsOwnFileCutAtAnyByte) {
   const TemporaryFolder folder;
   const std::string whole = "step,loss\n1,1.5\n2,2.5\n3,3.5\n";

@@ -53,7 +53,7 @@ Split::Part Split::part(size_t index) const {
   return {item_parts[item_part], query_parts[query_part], key_parts[key_part], item_part, query_part, key_part};
 }
 
-Split split(const Sizes& sizes, const AttendScalars& scalars, const SplitRules& rules) {
+Split cut_work(const Sizes& sizes, const AttendScalars& scalars, const SplitRules& rules) {
   Split split;
   split.items = sizes.items;
   split.keys = sizes.keys;

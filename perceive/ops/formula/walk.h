@@ -30,7 +30,7 @@ struct SplitRules {
   bool whole_items = false;  // all items in one part: for gradients that items share and that are as long as the input
   bool whole_queries = false;  // all queries in one part: where keys are computed, each is computed once
 };
-Split split(const Sizes& sizes, const AttendScalars& scalars, const SplitRules& rules = {});
+Split cut_work(const Sizes& sizes, const AttendScalars& scalars, const SplitRules& rules = {});
 
 // Runs body(i) for every part, on libtorch's threads where the tensors are on a CPU; below autograd and autocast.
 void for_parts(const Split& split, at::Device device, const std::function<void(size_t)>& body);

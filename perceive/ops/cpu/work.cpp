@@ -1,0 +1,54 @@
+// Cutting a call into parts.
+#include "perceive/ops/cpu/work.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+namespace perceive::ops::cpu {
+namespace {
+
+constexpr int64_t kParts = 16;
+constexpr int64_t kKeyTile = 192;     // 48 KB of scores a block of 64 lanes: with K and V of width 64 it stays in L2
+constexpr int64_t kRowsAPart = 2048;  // so many rows' queries and sums fit a core's cache
+
+std::vector<Range> cut(int64_t size, int64_t parts, int64_t step) {
+  const int64_t steps = std::max<int64_t>(1, (size + step - 1) / step);
+  const int64_t each = (steps + parts - 1) / parts * step;
+  std::vector<Range> ranges;
+  for (int64_t begin = 0; begin < size; begin += each) ranges.push_back({begin, std::min(begin + each, size)});
+  if (ranges.empty()) ranges.push_back({0, 0});
+  return ranges;
+}
+
+}  // namespace
+
+Plan::Part Plan::part(int64_t index) const {
+  const auto key_count = static_cast<int64_t>(key_parts.size()), row_count = static_cast<int64_t>(row_parts.size());
+  const int64_t key_part = index % key_count, rest = index / key_count;
+  return {rest / row_count, row_parts[rest % row_count], key_parts[key_part], rest % row_count, key_part};
+}
+
+Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, bool whole_rows) {
+  Plan plan;
+  plan.items = shape.items();
+  plan.key_tile = shape.scalars.key_tile > 0 ? std::min(shape.scalars.key_tile, int64_t{4096}) : kKeyTile;
+  const int64_t wanted = (kParts + std::max<int64_t>(plan.items, 1) - 1) / std::max<int64_t>(plan.items, 1);
+  const int64_t rows = shape.rows();
+  const bool by_keys = whole_rows || shape.keys >= rows;
+  int64_t row_parts = whole_rows ? 1 : (rows + kRowsAPart - 1) / kRowsAPart;
+  if (!by_keys) row_parts = std::max(row_parts, wanted);
+  plan.row_parts = cut(rows, std::max<int64_t>(row_parts, 1), kernels.lanes);
+  const int64_t still_wanted =
+      (wanted + static_cast<int64_t>(plan.row_parts.size()) - 1) / static_cast<int64_t>(plan.row_parts.size());
+  plan.key_parts = cut(shape.keys, by_keys ? still_wanted : 1, plan.key_tile);
+  return plan;
+}
+
+void parallel(int64_t count, const std::function<void(int64_t)>& body) {
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+}  // namespace perceive::ops::cpu
