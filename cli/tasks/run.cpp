@@ -40,7 +40,8 @@ train::RunInfo info_of(Task& task) {
 
 // The folder of the run that a checkpoint lies in, or nothing.
 std::optional<fs::path> run_folder_of(const fs::path& checkpoint) {
-  const auto folder = fs::absolute(checkpoint).lexically_normal().parent_path().parent_path();
+  auto folder = checkpoint.lexically_normal().parent_path().parent_path();
+  if (folder.empty()) folder = fs::absolute(checkpoint).lexically_normal().parent_path().parent_path();
   std::error_code error;
   return fs::exists(folder / "config.yaml", error) ? std::optional(folder) : std::nullopt;
 }
