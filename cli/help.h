@@ -1,0 +1,13 @@
+// The part of a --help that lists a configuration.
+#pragma once
+
+#include <string>
+
+#include "perceive/core/options.h"
+
+namespace perceive::cli {
+
+// Every option with its default, type and meaning, grouped by the first part of its name and by class.
+std::string options_help(core::OptionRef options);
+
+}  // namespace perceive::cli

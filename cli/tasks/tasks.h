@@ -1,0 +1,13 @@
+// The learning tasks that the program knows.
+#pragma once
+
+#include <vector>
+
+#include "cli/command.h"
+
+namespace perceive::cli {
+
+// One command for each task, with fit, validate, test and predict below it.
+std::vector<Command> task_commands();
+
+}  // namespace perceive::cli
