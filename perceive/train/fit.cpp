@@ -62,9 +62,9 @@ void Fit::check_metrics(const Metrics& metrics) const {
     if (!monitor.starts_with("train_")) monitored(metrics, monitor, option);
   };
   if (options_.enable_checkpointing && best_.options().monitor && best_.options().save_top_k != 0) {
-    check_one(*best_.options().monitor, "checkpoint.monitor");
+    check_one(*best_.options().monitor, "trainer.checkpoint.monitor");
   }
-  if (early_stopping_) check_one(early_stopping_->options().monitor, "early_stopping.monitor");
+  if (early_stopping_) check_one(early_stopping_->options().monitor, "trainer.early_stopping.monitor");
   if (const auto monitor = schedule_.monitor()) check_one(*monitor, "lr_scheduler.monitor");
 }
 
@@ -74,6 +74,7 @@ void Fit::run_epoch() {
                           {.enabled = options_.enable_progress_bar}, at_.batch);
   train_->start(at_.epoch, at_.batch);
   while (true) {
+    if (at_.batch == batches_) progress.finish();
     if (at_.validation_due) {
       if (!validate()) return;
       if (at_.batch < batches_) save(at_.epoch, /*is_final=*/false);
@@ -89,7 +90,6 @@ void Fit::run_epoch() {
     progress.set("loss", metrics_["train_loss"]);
     progress.advance();
   }
-  progress.finish();
   end_epoch();
 }
 

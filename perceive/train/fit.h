@@ -52,7 +52,7 @@ class Fit {
   at::Tensor compute_gradients(const data::Batch& batch, int64_t parts, Means* means);
   void step(const data::Batch& last_batch);
   [[noreturn]] void refuse_loss(double loss, const at::Tensor& loss_tensor, const data::Batch& batch) const;
-  std::string where() const;
+  std::string where(int64_t step) const;
   std::string advice() const;
 
   // fit_checkpoint.cpp

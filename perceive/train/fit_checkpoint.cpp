@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "perceive/core/error.h"
 #include "perceive/core/log.h"
 #include "perceive/core/progress.h"
@@ -45,7 +47,7 @@ void Fit::save(int64_t epoch, bool is_final) {
   if (!options_.enable_checkpointing) return;
   if (const auto name = non_finite_parameter(optimizer_.parameters()); !name.empty()) {
     throw core::NonFiniteError(
-        fmt::format("parameter '{}' is not finite after the step {}{}", name, where(), advice()));
+        fmt::format("parameter '{}' is not finite {}, and nothing was saved{}", name, where(at_.step), advice()));
   }
   const auto& o = best_.options();
   const bool is_newest = !o.monitor && at_.batch == 0;
@@ -156,18 +158,19 @@ void Fit::restore(const io::Checkpoint& checkpoint, const fs::path& from) {
 
 void Fit::tell_differences(const nlohmann::json& before) const {
   const auto old_values = before.flatten(), new_values = info_.config.flatten();
+  const auto tell = [](std::string path, const std::string& what) {
+    std::replace(path.begin(), path.end(), '/', '.');
+    core::log_warning(fmt::format("resumed with another option: {} {}", path.substr(1), what));
+  };
   for (const auto& [path, value] : new_values.items()) {
     if (!old_values.contains(path)) {
-      core::log_warning(fmt::format("resumed with another option: {} = {}, was not there", path, value.dump()));
+      tell(path, fmt::format("is {}, and was not there", value.dump()));
     } else if (old_values[path] != value) {
-      core::log_warning(
-          fmt::format("resumed with another option: {} = {}, was {}", path, value.dump(), old_values[path].dump()));
+      tell(path, fmt::format("is {}, and was {}", value.dump(), old_values[path].dump()));
     }
   }
   for (const auto& [path, value] : old_values.items()) {
-    if (!new_values.contains(path)) {
-      core::log_warning(fmt::format("resumed with another option: {} is not there, was {}", path, value.dump()));
-    }
+    if (!new_values.contains(path)) tell(path, fmt::format("is not there, and was {}", value.dump()));
   }
 }
 

@@ -103,7 +103,7 @@ void Fit::check_monitors() const {
     if (validation_ || !monitor.starts_with("val_")) return;
     throw core::ConfigError(fmt::format("{}: '{}' needs validation, and there is none", option, monitor));
   };
-  if (early_stopping_) needs(early_stopping_->options().monitor, "early_stopping.monitor");
+  if (early_stopping_) needs(early_stopping_->options().monitor, "trainer.early_stopping.monitor");
   if (const auto monitor = schedule_.monitor()) needs(*monitor, "lr_scheduler.monitor");
 }
 

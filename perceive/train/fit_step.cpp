@@ -63,8 +63,8 @@ void Fit::step(const data::Batch& last_batch) {
         clip_gradients(optimizer_.parameters(), *options_.gradient_clip_val, options_.gradient_clip_algorithm);
     if (std::isfinite(norm)) return;
     throw core::NonFiniteError(fmt::format("the norm of the gradients is {} {}: that of '{}' is not finite{}",
-                                           core::shortest(norm), where(), non_finite_gradient(optimizer_.parameters()),
-                                           advice()));
+                                           core::shortest(norm), where(at_.step + 1),
+                                           non_finite_gradient(optimizer_.parameters()), advice()));
   };
   clip();
   optimizer_.step([&] {
@@ -103,11 +103,12 @@ void Fit::refuse_loss(double loss, const at::Tensor& loss_tensor, const data::Ba
     reason = gradient.empty() ? "the batch, all parameters and their gradients are finite"
                               : fmt::format("the gradient of '{}' is not finite", gradient);
   }
-  throw core::NonFiniteError(fmt::format("the loss is {} {}: {}{}", core::shortest(loss), where(), reason, advice()));
+  throw core::NonFiniteError(
+      fmt::format("the loss is {} {}: {}{}", core::shortest(loss), where(at_.step + 1), reason, advice()));
 }
 
-std::string Fit::where() const {
-  return fmt::format("at step {} (epoch {}, batch {}) with lr {:.6g}", at_.step + 1, at_.epoch, at_.batch,
+std::string Fit::where(int64_t step) const {
+  return fmt::format("at step {} (epoch {}, batch {}) with lr {:.6g}", step, at_.epoch, at_.batch,
                      schedule_.rates().lr);
 }
 

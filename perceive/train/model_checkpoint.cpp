@@ -16,7 +16,7 @@ namespace {
 
 [[noreturn]] void refuse_filename(const std::string& filename, const std::string& why) {
   throw core::ConfigError(
-      fmt::format("checkpoint.filename: cannot make a name of {}: {}", core::in_quotes(filename), why));
+      fmt::format("trainer.checkpoint.filename: cannot make a name of {}: {}", core::in_quotes(filename), why));
 }
 
 // Puts "name=" before each {name…} that does not have it yet.
@@ -40,18 +40,18 @@ std::string with_names(const std::string& filename, const std::vector<std::strin
 
 void check(const ModelCheckpointOptions& o) {
   if (o.save_top_k < -1) {
-    throw core::ConfigError(fmt::format("checkpoint.save_top_k: expected -1 or more, got {}", o.save_top_k));
+    throw core::ConfigError(fmt::format("trainer.checkpoint.save_top_k: expected -1 or more, got {}", o.save_top_k));
   }
   if (!o.monitor && o.save_top_k > 1) {
     throw core::ConfigError(
-        fmt::format("checkpoint.save_top_k: expected -1, 0 or 1 where monitor is null and nothing says which is best, "
+        fmt::format("trainer.checkpoint.save_top_k: expected -1, 0 or 1 where monitor is null and nothing says which is best, "
                     "got {}",
                     o.save_top_k));
   }
-  if (o.filename.empty()) throw core::ConfigError("checkpoint.filename: expected a name, got none");
+  if (o.filename.empty()) throw core::ConfigError("trainer.checkpoint.filename: expected a name, got none");
   if (o.every_n_train_steps && *o.every_n_train_steps < 1) {
     throw core::ConfigError(
-        fmt::format("checkpoint.every_n_train_steps: expected 1 or more, got {}", *o.every_n_train_steps));
+        fmt::format("trainer.checkpoint.every_n_train_steps: expected 1 or more, got {}", *o.every_n_train_steps));
   }
 }
 
@@ -80,7 +80,7 @@ std::optional<std::string> ModelCheckpoint::offer(int64_t epoch, int64_t step, c
   if (options_.save_top_k == 0) return std::nullopt;
   const bool by_score = options_.monitor.has_value();
   const double score =
-      by_score ? monitored(metrics, *options_.monitor, "checkpoint.monitor") : static_cast<double>(step);
+      by_score ? monitored(metrics, *options_.monitor, "trainer.checkpoint.monitor") : static_cast<double>(step);
   if (!std::isfinite(score)) return std::nullopt;
 
   const auto worse = [&](const Kept& kept) { return by_score ? is_better(score, kept.score) : score > kept.score; };

@@ -32,6 +32,10 @@ constexpr auto enum_names(ClipAlgorithm) {
   return std::array{std::pair{ClipAlgorithm::norm, "norm"}, std::pair{ClipAlgorithm::value, "value"}};
 }
 
+// Unlike Lightning's: the end must be set; the last step of an epoch, if it has fewer batches than
+// accumulate_grad_batches, takes the mean of those; a run that reaches max_steps within an epoch ends with a
+// validation.
+//
 // Amounts of batches are texts: one with a point or an exponent is a part of an epoch ("0.25", "1.0" is all of it), one
 // without is a number of batches ("100", "1" is one batch).
 struct TrainerOptions {

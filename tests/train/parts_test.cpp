@@ -107,7 +107,7 @@ TEST(CheckpointName, IsMadeOfMetrics) {
   EXPECT_EQ(checkpoint_name("plain", 2, 9, metrics), "plain");
   for (const char* wrong : {"{val_f1}", "{epoch", "{epoch:q}", "{", "}", "a/{epoch}", "last", ".x", "{}"}) {
     EXPECT_THAT([&] { checkpoint_name(wrong, 2, 9, metrics); },
-                ThrowsMessage<core::ConfigError>(HasSubstr("checkpoint.filename: ")))
+                ThrowsMessage<core::ConfigError>(HasSubstr("trainer.checkpoint.filename: ")))
         << wrong;
   }
 }
@@ -132,7 +132,7 @@ TEST(ModelCheckpoint, KeepsTheEarlierOfEqualScores) {
 
 TEST(ModelCheckpoint, RefusesToRankWithoutAMonitor) {
   EXPECT_THAT([] { check(ModelCheckpointOptions{.monitor = std::nullopt, .save_top_k = 3}); },
-              ThrowsMessage<core::ConfigError>(HasSubstr("checkpoint.save_top_k: expected -1, 0 or 1")));
+              ThrowsMessage<core::ConfigError>(HasSubstr("trainer.checkpoint.save_top_k: expected -1, 0 or 1")));
 }
 
 TEST(Autocast, CastsInItsScopeAndEndsWithAnException) {

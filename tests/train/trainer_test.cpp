@@ -386,11 +386,23 @@ TEST_F(TrainerTest, StopsAtALossThatIsNotFinite) {
       return output;
     };
   };
-  EXPECT_THAT(message_of(spoil_gradient, 10, o), HasSubstr("parameter 'first.weight' is not finite after the step"));
+  EXPECT_THAT(message_of(spoil_gradient, 10, o),
+              HasSubstr("parameter 'first.weight' is not finite at step 11 (epoch 1, batch 0) with lr 0.25, and "
+                        "nothing was saved"));
   o.gradient_clip_val = 1;
   EXPECT_THAT(message_of(spoil_gradient, 10, o),
               HasSubstr("the norm of the gradients is nan at step 11 (epoch 0, batch 11) with lr 0.25: that of "
                         "'first.weight' is not finite"));
+}
+
+TEST_F(TrainerTest, SaysWhatHelpsWhereMemoryRunsOut) {
+  learner.before_step = [](Stage stage, int64_t) {
+    if (stage == Stage::fit) at::empty({int64_t{1} << 55});
+  };
+  EXPECT_THAT([&] { fit(options()); },
+              ThrowsMessage<core::Error>(AllOf(HasSubstr("out of memory while training: "),
+                                               HasSubstr("you tried to allocate 144115188075855872 bytes"),
+                                               HasSubstr("a smaller batch_size"))));
 }
 
 TEST_F(TrainerTest, NamesTheExampleThatIsNotFinite) {
@@ -405,16 +417,16 @@ TEST_F(TrainerTest, NamesTheExampleThatIsNotFinite) {
 TEST_F(TrainerTest, RefusesAMonitorThatIsNotThereBeforeTraining) {
   auto o = options();
   o.checkpoint.monitor = "val_f1";
-  expect_refused(o, "checkpoint.monitor: there is no metric 'val_f1'; there are val_acc, val_loss");
+  expect_refused(o, "trainer.checkpoint.monitor: there is no metric 'val_f1'; there are val_acc, val_loss");
   o = options();
   o.early_stopping = EarlyStoppingOptions{.monitor = "accuracy"};
-  expect_refused(o, "early_stopping.monitor: there is no metric 'accuracy'");
+  expect_refused(o, "trainer.early_stopping.monitor: there is no metric 'accuracy'");
   expect_refused(options(), "lr_scheduler.monitor: there is no metric 'val_x'", AdamWOptions{},
                  ReduceLROnPlateauOptions{.monitor = "val_x"});
   EXPECT_EQ(learner.calls[Stage::fit], 0);
   data.with_validation = false;
   o.early_stopping = EarlyStoppingOptions{};
-  expect_refused(o, "early_stopping.monitor: 'val_loss' needs validation, and there is none");
+  expect_refused(o, "trainer.early_stopping.monitor: 'val_loss' needs validation, and there is none");
   expect_refused(options(), "lr_scheduler.monitor: 'val_loss' needs validation", AdamWOptions{},
                  ReduceLROnPlateauOptions{});
 }
@@ -466,8 +478,8 @@ TEST_F(TrainerTest, RefusesOptionsThatAreOutOfRange) {
   expect("--trainer.gradient_clip_val=0", "trainer.gradient_clip_val: expected a number above 0, or null, got 0");
   expect("--trainer.log_every_n_steps=0", "trainer.log_every_n_steps: expected 1 or more, got 0");
   expect("--trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches: expected 1 or more, got 0");
-  expect("--trainer.early_stopping.patience=-1", "early_stopping.patience: expected 0 or more, got -1");
-  expect("--trainer.checkpoint.save_top_k=-2", "checkpoint.save_top_k: expected -1 or more, got -2");
+  expect("--trainer.early_stopping.patience=-1", "trainer.early_stopping.patience: expected 0 or more, got -1");
+  expect("--trainer.checkpoint.save_top_k=-2", "trainer.checkpoint.save_top_k: expected -1 or more, got -2");
   expect("--trainer.strategy=ddp", "--trainer.strategy=ddp: trainer.strategy is not supported: one process trains");
   expect("--trainer.callbacks=X", "trainer.callbacks is not supported: what they do has options of its own");
 }

@@ -239,6 +239,29 @@ TEST_F(Resume, RefusesACheckpointThatIsNotOfATrainingRun) {
               ThrowsMessage<core::FileError>(HasSubstr("is not a checkpoint of a training run")));
 }
 
+TEST_F(Resume, TellsWhatIsNotAsItWas) {
+  TinyData data;
+  TinyLearner learner;
+  const nlohmann::json before{{"optimizer", {{"lr", 0.1}}}, {"seed", 1}},
+      now{{"optimizer", {{"lr", 0.2}}}, {"x", true}};
+  auto o = options();
+  o.max_epochs = 1;
+  Trainer(o, {.config_yaml = "lr: 0.1\n", .config = before}).fit(learner, data, SGDOptions{});
+  data.train_set = data.other_set;
+  o.max_epochs = 2;
+  core::set_log_level(core::LogLevel::warning);
+  testing::internal::CaptureStderr();
+  Trainer(o, {.config_yaml = "lr: 0.2\n", .config = now}).fit(learner, data, SGDOptions{}, std::nullopt, "last");
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("resumed with another option: optimizer.lr is 0.2, and was 0.1"));
+  EXPECT_THAT(said, HasSubstr("resumed with another option: x is true, and was not there"));
+  EXPECT_THAT(said, HasSubstr("resumed with another option: seed is not there, and was 1"));
+  EXPECT_THAT(said, HasSubstr("the data is not what it was when"));
+  EXPECT_THAT(said, HasSubstr("resumed with examples 17 instead of 53"));
+  EXPECT_EQ(bytes(run(0) / "config.yaml"), "lr: 0.1\n");
+  EXPECT_EQ(bytes(run(0) / "config_step=11.yaml"), "lr: 0.2\n");
+}
+
 // ---- Runs in a process of their own, which is killed.
 
 constexpr const char* kFolderOfTheChild = "PERCEIVE_TEST_CHILD";
@@ -249,7 +272,7 @@ Setting setting_of_the_child() {
 
 class ResumeInAChild : public Resume {
  protected:
-  // What `DISABLED_Trains` does, in a new process: each batch takes so long. Returns its id.
+  // What `DISABLED_Trains` does, in a new process: its third batch takes so long. Returns its id.
   pid_t start(const std::string& ckpt_path, int milliseconds = 15) const {
     const std::string folder = std::string(kFolderOfTheChild) + "=" + root.string();
     const std::string resume = "PERCEIVE_TEST_RESUME=" + ckpt_path;
@@ -260,7 +283,7 @@ class ResumeInAChild : public Resume {
     environment.push_back(const_cast<char*>(resume.c_str()));
     environment.push_back(const_cast<char*>(pace.c_str()));
     environment.push_back(nullptr);
-    std::vector<std::string> words{"train_test", "--gtest_filter=ResumeInAChild.DISABLED_Trains",
+    std::vector<std::string> words{"train_slow_test", "--gtest_filter=ResumeInAChild.DISABLED_Trains",
                                    "--gtest_also_run_disabled_tests", "--gtest_brief=1"};
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
@@ -283,8 +306,12 @@ TEST_F(ResumeInAChild, DISABLED_Trains) {
   TinyData data;
   data.num_workers = setting_of_the_child().workers;
   TinyLearner learner;
-  const std::chrono::milliseconds pace(std::stoi(::getenv("PERCEIVE_TEST_PACE")));
-  learner.before_step = [=](Stage, int64_t) { std::this_thread::sleep_for(pace); };
+  const std::chrono::milliseconds pace(15), third(std::stoi(::getenv("PERCEIVE_TEST_PACE")));
+  learner.before_step = [=](Stage stage, int64_t call) {
+    const bool is_third = stage == Stage::fit && call == 2;
+    if (is_third) std::ofstream(fs::path(folder) / "third") << "has begun";
+    std::this_thread::sleep_for(is_third ? third : pace);
+  };
   root = folder;
   auto o = trainer_options(setting_of_the_child(), "parts");
   o.checkpoint.every_n_train_steps = 1;
@@ -323,8 +350,9 @@ TEST_F(ResumeInAChild, IsExactHoweverOftenItIsKilled) {
 }
 
 TEST_F(ResumeInAChild, ASecondInterruptEndsItAtOnce) {
-  const pid_t child = start("", 300);
-  while (!fs::exists(checkpoints() / "last/state.json")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  fs::create_directories(root);
+  const pid_t child = start("", 20'000);
+  while (!fs::exists(root / "third")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   // Two signals that arrive together count as one.
   ::kill(child, SIGINT);
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
