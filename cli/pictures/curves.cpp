@@ -75,22 +75,32 @@ std::vector<Point> points_of(const Series& series) {
   return points;
 }
 
+// Rounding a range that is rounded already may take a coarser step, whose first tick lies outside.
+std::vector<double> ticks_within(const Range& range, int count) {
+  auto ticks = round_ticks(range.low, range.high, count);
+  const double slack = 1e-9 * (range.high - range.low);
+  std::erase_if(ticks, [&](double tick) { return tick < range.low - slack || tick > range.high + slack; });
+  return ticks;
+}
+
 void draw_axes(Canvas& canvas, const Box& axes, const Range& xs, const Range& ys) {
-  auto at = round_ticks(ys.low, ys.high, 6);
+  auto at = ticks_within(ys, 6);
+  double step = at.size() > 1 ? at[1] - at[0] : ys.high - ys.low;
   for (const double y : at) {
     const double pixel = axes.y + axes.height * (ys.high - y) / (ys.high - ys.low);
     canvas.line({{axes.x, pixel}, {axes.x + axes.width, pixel}}, kPale, 1.5);
     auto style = kTickText;
     style.align = Align::right;
-    canvas.text({axes.x - 12, pixel}, tick_label(y, at[1] - at[0], std::max(-ys.low, ys.high)), style);
+    canvas.text({axes.x - 12, pixel}, tick_label(y, step, std::max(-ys.low, ys.high)), style);
   }
-  at = round_ticks(xs.low, xs.high, 5);
+  at = ticks_within(xs, 5);
+  step = at.size() > 1 ? at[1] - at[0] : xs.high - xs.low;
   for (const double x : at) {
     const double pixel = axes.x + axes.width * (x - xs.low) / (xs.high - xs.low);
     canvas.line({{pixel, axes.y + axes.height}, {pixel, axes.y + axes.height + 8}}, kBlack, 2);
     auto style = kTickText;
     style.align = Align::center;
-    canvas.text({pixel, axes.y + axes.height + 26}, tick_label(x, at[1] - at[0], xs.high), style);
+    canvas.text({pixel, axes.y + axes.height + 26}, tick_label(x, step, xs.high), style);
   }
   canvas.line({{axes.x, axes.y}, {axes.x, axes.y + axes.height}, {axes.x + axes.width, axes.y + axes.height}}, kBlack,
               2);
