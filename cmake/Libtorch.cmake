@@ -42,6 +42,9 @@ if(NOT PERCEIVE_LIBTORCH)
   set(PERCEIVE_LIBTORCH ${found} CACHE PATH "folder of the libtorch in use, holding include/ and lib/" FORCE)
 endif()
 
+if(NOT EXISTS ${PERCEIVE_LIBTORCH}/include/torch/headeronly/version.h)  # there since 2.9
+  message(FATAL_ERROR "perceive needs libtorch ${perceive_oldest_torch} or later; ${PERCEIVE_LIBTORCH} holds an older one, or no headers")
+endif()
 file(STRINGS ${PERCEIVE_LIBTORCH}/include/torch/headeronly/version.h version_lines REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
 string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+).*" "\\1.\\2.\\3" PERCEIVE_LIBTORCH_VERSION "${version_lines}")
 if(PERCEIVE_LIBTORCH_VERSION VERSION_LESS perceive_oldest_torch)
