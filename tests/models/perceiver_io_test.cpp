@@ -8,6 +8,7 @@
 #include "perceive/core/config.h"
 #include "perceive/core/error.h"
 #include "perceive/core/options.h"
+#include "tests/refusal.h"
 
 namespace perceive::models {
 namespace {
@@ -33,18 +34,6 @@ PerceiverIOOptions tiny() {
 
 at::Tensor images(int64_t batch, at::ScalarType dtype = at::kFloat) {
   return at::sin(at::arange(batch * 30, dtype) * 0.3).view({batch, 3, 5, 2});
-}
-
-template <class F>
-std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const core::ConfigError& error) {
-    return error.what();
-  } catch (const c10::ValueError& error) {
-    return error.what_without_backtrace();
-  }
-  return "(no refusal)";
 }
 
 TEST(PerceiverIO, HasTheGradientsOfFiniteDifferences) {

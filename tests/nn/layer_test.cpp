@@ -8,24 +8,13 @@
 #include "perceive/nn/encoder.h"
 #include "perceive/nn/input_adapter.h"
 #include "perceive/nn/output_adapter.h"
+#include "tests/refusal.h"
 
 namespace perceive::nn {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-template <class F>
-std::string refusal(F&& f) {
-  try {
-    f();
-  } catch (const core::ConfigError& error) {
-    return error.what();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  }
-  return "(no refusal)";
-}
 
 at::Tensor bools(std::vector<int64_t> values) {
   return at::tensor(values).to(at::kBool);

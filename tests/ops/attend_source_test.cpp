@@ -7,6 +7,7 @@
 #include "perceive/ops/attend.h"
 #include "perceive/ops/fourier.h"
 #include "tests/ops/reference.h"
+#include "tests/refusal.h"
 
 namespace perceive::ops {
 namespace {
@@ -231,15 +232,6 @@ TEST(AttendSource, TakesHalfPrecisionQueriesAndValues) {
   const auto result = attend_source(q.to(at::kBFloat16), Source::of(values.to(at::kHalf)), two_heads);
   EXPECT_EQ(result.out.scalar_type(), at::kBFloat16);
   EXPECT_LT(difference(result.out, expected.out), 5e-2);
-}
-
-std::string refusal(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
 }
 
 TEST(AttendSource, RefusesWhatDoesNotFit) {

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "tests/ops/reference.h"
+#include "tests/refusal.h"
 
 namespace perceive::ops {
 namespace {
@@ -256,15 +257,6 @@ TEST(Attend, ShowsItsWeightsForTheRowsAskedFor) {
   EXPECT_LT(difference(all.matmul(v), result.out), 1e-12);
   const auto rows = at::tensor({6, 0, 3}, at::kLong);
   EXPECT_LT(difference(attention_weights(q, k, result.lse, rows, mask, options), all.index_select(2, rows)), 1e-15);
-}
-
-std::string refusal(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
 }
 
 TEST(Attend, RefusesWhatDoesNotFit) {
