@@ -24,11 +24,11 @@ cpu::Shape shape_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
           .scalars = scalars};
 }
 
-// Reads once and allocates nothing: x - x is 0 for finite numbers only.
+// float32 is read once, and nothing allocated: x - x is 0 for finite numbers only.
 bool all_finite(const at::Tensor& t) {
   if (t.scalar_type() != at::kFloat || t.stride(3) != 1) return at::isfinite(t).all().item<bool>();
   std::vector<double> sums(t.size(0) * t.size(1), 0.0);
-  cpu::parallel(static_cast<int64_t>(sums.size()), [&](int64_t i) {
+  run_parts(static_cast<int64_t>(sums.size()), t.device(), [&](int64_t i) {
     const float* const head = t.const_data_ptr<float>() + i / t.size(1) * t.stride(0) + i % t.size(1) * t.stride(1);
     float sum = 0.0F;
     for (int64_t j = 0; j < t.size(2); ++j) {

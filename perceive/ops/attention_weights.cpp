@@ -10,7 +10,6 @@ namespace {
 
 using formula::Block;
 using formula::Problem;
-using formula::Range;
 
 // [B, H, R, M], filled a tile of keys at a time by what `keys` gives for it.
 at::Tensor gather_weights(const at::Tensor& q, const at::Tensor& lse, const at::Tensor& rows, const Problem& problem,
@@ -23,7 +22,7 @@ at::Tensor gather_weights(const at::Tensor& q, const at::Tensor& lse, const at::
   const auto reference = lse.to(type).masked_fill(lse == -INFINITY, INFINITY).index_select(2, chosen).unsqueeze(3);
   auto result = at::empty({q.size(0), q.size(1), chosen.size(0), keys}, q.options());
   const auto picked = scaled.index_select(2, chosen);
-  formula::for_tiles({0, keys}, key_tile, [&](const Range& range) {
+  for_tiles({0, keys}, key_tile, [&](const Range& range) {
     // The rows need not be neighbours, so what they see is worked out for all queries and then chosen from.
     const Block block{{0, q.size(0)}, {0, q.size(2)}, range};
     const auto seen = formula::visible(problem, block);

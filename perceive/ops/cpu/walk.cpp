@@ -183,7 +183,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const Shape& shape, const Plan& plan,
     }
   };
 
-  parallel(plan.parts(), [&](int64_t index) {
+  run_parts(plan.parts(), q.device(), [&](int64_t index) {
     const auto part = plan.part(index);
     const auto blocks = blocks_of(part.rows, kernels);
     const auto reader = make_reader();
@@ -227,7 +227,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const Shape& shape, const Plan& plan,
     }
   });
   if (key_parts > 1) {
-    parallel(plan.parts() / key_parts, [&](int64_t group) {
+    run_parts(plan.parts() / key_parts, q.device(), [&](int64_t group) {
       const auto part = plan.part(group * key_parts);
       auto& total = states[group * key_parts];
       for (int64_t k = 1; k < key_parts; ++k) {
@@ -258,7 +258,7 @@ at::Tensor backward(const Shape& shape, const Plan& plan, const at::Tensor& grad
   struct Rows {
     std::vector<float> q, grad_out, q_rows, grad_out_rows, lse, delta;
   };
-  parallel(plan.parts(), [&](int64_t index) {
+  run_parts(plan.parts(), q.device(), [&](int64_t index) {
     const auto part = plan.part(index);
     const auto blocks = blocks_of(part.rows, kernels);
     const auto [reader, gradients] = make(index, part);
@@ -313,7 +313,7 @@ at::Tensor backward(const Shape& shape, const Plan& plan, const at::Tensor& grad
       gradients->end(part.item, tile);
     });
   });
-  parallel(plan.parts() / key_parts, [&](int64_t group) {
+  run_parts(plan.parts() / key_parts, q.device(), [&](int64_t group) {
     const auto part = plan.part(group * key_parts);
     const auto blocks = blocks_of(part.rows, kernels);
     for (int64_t h = 0; h < heads; ++h) {

@@ -1,25 +1,13 @@
 // Cutting a call into parts.
 #include "perceive/ops/cpu/work.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 namespace perceive::ops::cpu {
 namespace {
 
-constexpr int64_t kParts = 16;
 constexpr int64_t kKeyTile = 192;     // 48 KB of scores a block of 64 lanes: with K and V of width 64 it stays in L2
 constexpr int64_t kRowsAPart = 2048;  // so many rows' queries and sums fit a core's cache
-
-std::vector<Range> cut(int64_t size, int64_t parts, int64_t step) {
-  const int64_t steps = std::max<int64_t>(1, (size + step - 1) / step);
-  const int64_t each = (steps + parts - 1) / parts * step;
-  std::vector<Range> ranges;
-  for (int64_t begin = 0; begin < size; begin += each) ranges.push_back({begin, std::min(begin + each, size)});
-  if (ranges.empty()) ranges.push_back({0, 0});
-  return ranges;
-}
 
 }  // namespace
 
@@ -43,12 +31,6 @@ Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, bool who
       (wanted + static_cast<int64_t>(plan.row_parts.size()) - 1) / static_cast<int64_t>(plan.row_parts.size());
   plan.key_parts = cut(shape.keys, by_keys ? still_wanted : 1, plan.key_tile);
   return plan;
-}
-
-void parallel(int64_t count, const std::function<void(int64_t)>& body) {
-  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
 }
 
 }  // namespace perceive::ops::cpu

@@ -6,18 +6,13 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
 #include <vector>
 
 #include "perceive/kernels/tile.h"
 #include "perceive/ops/operators.h"
+#include "perceive/ops/parts.h"
 
 namespace perceive::ops::cpu {
-
-struct Range {
-  int64_t begin = 0, end = 0;
-  int64_t size() const { return end - begin; }
-};
 
 // Sizes of a call. B, H, N of q; keys at hand; D, Dv.
 struct Shape {
@@ -57,9 +52,6 @@ struct Plan {
 
 // `whole_rows`: no split of the rows, for items whose keys are computed, or where gradients of keys are summed.
 Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, bool whole_rows);
-
-// body(i) for i in [0, count) on libtorch's threads.
-void parallel(int64_t count, const std::function<void(int64_t)>& body);
 
 // Rounded up to whole vectors.
 inline int64_t padded(int64_t size, int64_t width) {

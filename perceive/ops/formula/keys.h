@@ -7,14 +7,9 @@
 #include <vector>
 
 #include "perceive/ops/operators.h"
+#include "perceive/ops/parts.h"
 
 namespace perceive::ops::formula {
-
-// A half-open range.
-struct Range {
-  int64_t begin = 0, end = 0;
-  int64_t size() const { return end - begin; }
-};
 
 inline at::Tensor narrow(const at::Tensor& tensor, int64_t dim, const Range& range) {
   return tensor.narrow(dim, range.begin, range.size());
@@ -64,13 +59,5 @@ class GivenKeyGradients : public KeyGradients {
  private:
   at::Tensor grad_k_, grad_v_;
 };
-
-// [begin, end) cut into pieces of at most `step`, each handed to `body`.
-template <class Body>
-void for_tiles(const Range& range, int64_t step, Body&& body) {
-  for (int64_t begin = range.begin; begin < range.end; begin += step) {
-    body(Range{begin, std::min(begin + step, range.end)});
-  }
-}
 
 }  // namespace perceive::ops::formula

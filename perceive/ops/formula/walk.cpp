@@ -2,8 +2,6 @@
 #include "perceive/ops/formula/walk.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,39 +9,8 @@
 namespace perceive::ops::formula {
 namespace {
 
-constexpr int64_t kParts = 16;  // enough for any machine this path is meant for; each holds partial results
 constexpr int64_t kLongestKeyTile = 1024, kShortestKeyTile = 128;
 constexpr int64_t kTileNumbers = 1 << 19;  // numbers a tile may hold: 2 MB of float32, the size of a core's cache
-
-std::vector<Range> cut(int64_t size, int64_t parts, int64_t step) {
-  const int64_t tiles = std::max<int64_t>(1, (size + step - 1) / step);
-  const int64_t per_part = (tiles + parts - 1) / parts * step;
-  std::vector<Range> ranges;
-  for_tiles({0, size}, std::max<int64_t>(per_part, 1), [&](const Range& range) { ranges.push_back(range); });
-  if (ranges.empty()) ranges.push_back({0, 0});
-  return ranges;
-}
-
-// Without these, an operator called from a pool thread would record gradients, and one called from the caller's
-// thread under autocast would round to half precision.
-struct BelowEverything {
-  at::AutoDispatchBelowADInplaceOrView no_autograd;
-  c10::impl::ExcludeDispatchKeyGuard no_autocast{c10::autocast_dispatch_keyset};
-};
-
-// Always inside a parallel region, where there are threads: ATen's and MKL's own threads, which may change the bits of
-// a sum, then stay out. A range of one would be run outside.
-void run(int64_t count, at::Device device, const std::function<void(size_t)>& body) {
-  const auto below = [&](int64_t begin, int64_t end) {
-    const BelowEverything guard;
-    for (int64_t i = begin; i < std::min(end, count); ++i) body(static_cast<size_t>(i));
-  };
-  if (device.is_cpu()) {
-    at::parallel_for(0, std::max<int64_t>(count, 2), 1, below);
-  } else {
-    below(0, count);
-  }
-}
 
 }  // namespace
 
@@ -77,7 +44,7 @@ Split cut_work(const Sizes& sizes, const AttendScalars& scalars, const SplitRule
 }
 
 void for_parts(const Split& split, at::Device device, const std::function<void(size_t)>& body) {
-  run(static_cast<int64_t>(split.size()), device, body);
+  run_parts(static_cast<int64_t>(split.size()), device, [&](int64_t i) { body(static_cast<size_t>(i)); });
 }
 
 std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const Keys& keys, const Problem& problem,
@@ -109,7 +76,8 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& q, const Keys& keys
     });
   });
   const size_t key_parts = split.key_parts.size();
-  run(static_cast<int64_t>(split.size() / key_parts), q.device(), [&](size_t group) {
+  run_parts(static_cast<int64_t>(split.size() / key_parts), q.device(), [&](int64_t index) {
+    const auto group = static_cast<size_t>(index);
     Running& total = running[group * key_parts];
     for (size_t k = 1; k < key_parts; ++k) total.add(running[group * key_parts + k]);
     const auto part = split.part(group * key_parts);
