@@ -20,13 +20,14 @@ TORCH_LIBRARY_FRAGMENT(perceive, library) {
       "-> (Tensor grad_q, Tensor grad_k, Tensor grad_v)");
   library.def(
       "attend_source(Tensor q, Tensor values, Tensor[] axes, Tensor? mask, Tensor key_weight, Tensor? key_bias, "
-      "Tensor value_weight, Tensor? value_bias, bool normalize, float norm_eps, int heads, int first, int length, "
-      "float scale, bool causal, float dropout, int seed, int query_tile, int key_tile) -> (Tensor out, Tensor lse)");
+      "Tensor value_weight, Tensor? value_bias, bool normalize, float norm_eps, int heads, str plan, int first, "
+      "int length, float scale, bool causal, float dropout, int seed, int query_tile, int key_tile) "
+      "-> (Tensor out, Tensor lse)");
   library.def(
       "attend_source_backward(Tensor grad_out, Tensor? grad_lse, Tensor q, Tensor values, Tensor[] axes, Tensor? mask, "
       "Tensor key_weight, Tensor? key_bias, Tensor value_weight, Tensor? value_bias, Tensor out, Tensor lse, "
-      "bool normalize, float norm_eps, int heads, int first, int length, float scale, bool causal, float dropout, "
-      "int seed, int query_tile, int key_tile, bool values_need_grad, bool axes_need_grad) "
+      "bool normalize, float norm_eps, int heads, str plan, int first, int length, float scale, bool causal, "
+      "float dropout, int seed, int query_tile, int key_tile, bool values_need_grad, bool axes_need_grad) "
       "-> (Tensor grad_q, Tensor grad_values, Tensor[] grad_axes, Tensor grad_key_weight, Tensor grad_key_bias, "
       "Tensor grad_value_weight, Tensor grad_value_bias)");
 }
@@ -94,7 +95,7 @@ void check_projection(const Source& source, const Projection& projection) {
 
 }  // namespace
 
-FoldedProjection fold_projection(const Source& source, const Projection& projection) {
+FoldedProjection fold_projection(const Source& source, const Projection& projection, const AttendOptions& options) {
   check_projection(source, projection);
   FoldedProjection folded;
   folded.key_weight = projection.key_weight;
@@ -104,6 +105,7 @@ FoldedProjection fold_projection(const Source& source, const Projection& project
   folded.normalize = projection.normalize;
   folded.norm_eps = projection.norm_eps;
   folded.heads = projection.heads;
+  folded.plan = options.plan;
   const int64_t channels = source.width() - source.positions.width();
   fold(projection, source.positions, channels, folded.key_weight, folded.key_bias);
   fold(projection, source.positions, channels, folded.value_weight, folded.value_bias);
@@ -126,7 +128,7 @@ Attended attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, c
 Attended attend_source(const at::Tensor& q, const Source& source, const Projection& projection,
                        const AttendOptions& options) {
   const auto scalars = scalars_of(options, q);
-  const auto folded = fold_projection(source, projection);
+  const auto folded = fold_projection(source, projection, options);
   if (!source.values.defined()) return attend_chunks(q, source, folded, scalars);
   const SourceRange range{0, source.keys()};
   auto [out, lse] = call_attend_source(q, source.values, source.positions.axes, source.mask, folded, range, scalars);

@@ -13,6 +13,16 @@
 
 namespace perceive::ops {
 
+// How attend_source reaches its result; every plan computes the same numbers, at a cost that depends on the sizes.
+enum class SourcePlan {
+  automatic,      // the cheapest, or what the environment variable PERCEIVE_PLAN names
+  separate,       // keys and values of a tile are projected, then attended to
+  absorb_keys,    // queries carry the key projection: scores meet the normalised inputs
+  absorb_values,  // the value projection follows the attention
+  absorb,         // both
+  separable,      // both, and the positions of a grid are looked up an axis at a time, never expanded
+};
+
 struct AttendOptions {
   std::optional<double> scale;  // of the scores; default 1/sqrt(D)
   bool causal = false;          // lower-right aligned: query i sees the keys j <= i + (M - N)
@@ -20,6 +30,7 @@ struct AttendOptions {
   int64_t seed = 0;             // of the dropout pattern
   int64_t query_tile = 0;       // queries and keys worked on at once; 0: chosen for the machine
   int64_t key_tile = 0;
+  SourcePlan plan = SourcePlan::automatic;  // of attend_source on a CPU
 };
 
 // A query that no key is left for gives out 0, lse -inf and no gradient. What stands behind a mask never reaches the

@@ -53,17 +53,18 @@ class AttendSourceFunction : public torch::autograd::Function<AttendSourceFuncti
                                const at::Tensor& key_weight, const OptionalTensor& key_bias,
                                const at::Tensor& value_weight, const OptionalTensor& value_bias, at::TensorList axes,
                                const OptionalTensor& mask, bool normalize, double norm_eps, int64_t heads,
-                               const SourceRange& range, const AttendScalars& scalars) {
+                               SourcePlan plan, const SourceRange& range, const AttendScalars& scalars) {
     at::AutoDispatchBelowADInplaceOrView below;
     const FoldedProjection projection{
-        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads};
+        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads, plan};
     auto [out, lse] = call_attend_source(q, values, axes, or_undefined(mask), projection, range, scalars);
     variable_list saved = {
         q, values, key_weight, projection.key_bias, value_weight, projection.value_bias, or_undefined(mask), out, lse};
     saved.insert(saved.end(), axes.begin(), axes.end());
     context->save_for_backward(saved);
     context->saved_data["options"] = AttendFunction::pack(scalars);
-    context->saved_data["projection"] = std::make_tuple(normalize, norm_eps, heads, range.first, range.length);
+    context->saved_data["projection"] =
+        std::make_tuple(normalize, norm_eps, heads, std::string(name_of(plan)), range.first, range.length);
     context->set_materialize_grads(false);
     return {out, lse};
   }
@@ -72,13 +73,13 @@ class AttendSourceFunction : public torch::autograd::Function<AttendSourceFuncti
     const auto saved = context->get_saved_variables();
     const auto scalars = AttendFunction::unpack(context->saved_data["options"]);
     const auto p = context->saved_data["projection"].toTupleRef().elements().vec();
-    const FoldedProjection projection{saved[2],      saved[3],        saved[4],    saved[5],
-                                      p[0].toBool(), p[1].toDouble(), p[2].toInt()};
+    const FoldedProjection projection{saved[2],      saved[3],        saved[4],     saved[5],
+                                      p[0].toBool(), p[1].toDouble(), p[2].toInt(), plan_of(p[3].toStringRef())};
     const variable_list axes(saved.begin() + kAxes, saved.end());
     const bool axes_need_grad =
         std::any_of(axes.begin(), axes.end(), [](const at::Tensor& axis) { return axis.requires_grad(); });
     auto g = call_attend_source_backward(zeros_unless_defined(grads[0], saved[7]), grads[1], saved[0], saved[1], axes,
-                                         saved[6], projection, saved[7], saved[8], {p[3].toInt(), p[4].toInt()},
+                                         saved[6], projection, saved[7], saved[8], {p[4].toInt(), p[5].toInt()},
                                          scalars, context->needs_input_grad(1), axes_need_grad);
     const auto if_wanted = [&](const at::Tensor& gradient, bool wanted) { return wanted ? gradient : at::Tensor(); };
     variable_list result = {g.q,
@@ -95,7 +96,7 @@ class AttendSourceFunction : public torch::autograd::Function<AttendSourceFuncti
  private:
   static constexpr size_t kAxes = 9;                 // where the axes begin among the saved tensors
   static constexpr size_t kFixedInputs = 6;          // forward's tensors before the axes
-  static constexpr size_t kArgumentsBehindAxes = 6;  // mask, normalize, norm_eps, heads, range, scalars
+  static constexpr size_t kArgumentsBehindAxes = 7;  // mask, normalize, norm_eps, heads, plan, range, scalars
 };
 
 std::tuple<at::Tensor, at::Tensor> attend_autograd(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -110,7 +111,7 @@ std::tuple<at::Tensor, at::Tensor> attend_source_autograd(const at::Tensor& q, c
                                                           const AttendScalars& scalars) {
   const auto results = AttendSourceFunction::apply(q, values, p.key_weight, or_nullopt(p.key_bias), p.value_weight,
                                                    or_nullopt(p.value_bias), axes, or_nullopt(mask), p.normalize,
-                                                   p.norm_eps, p.heads, range, scalars);
+                                                   p.norm_eps, p.heads, p.plan, range, scalars);
   return {results[0], results[1]};
 }
 

@@ -42,10 +42,10 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
   static variable_list forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& key_weight,
                                const OptionalTensor& key_bias, const at::Tensor& value_weight,
                                const OptionalTensor& value_bias, at::TensorList axes, bool normalize, double norm_eps,
-                               int64_t heads, const c10::intrusive_ptr<Chunks>& chunks) {
+                               int64_t heads, SourcePlan plan, const c10::intrusive_ptr<Chunks>& chunks) {
     at::AutoDispatchBelowADInplaceOrView below;
     const FoldedProjection projection{
-        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads};
+        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads, plan};
     const auto wide = q.to(accumulation_type(q));  // merged unrounded
     Attended total{at::zeros({q.size(0), q.size(1), q.size(2), value_weight.size(0) / heads}, wide.options()),
                    at::full({q.size(0), q.size(1), q.size(2)}, -INFINITY, wide.options())};
@@ -59,7 +59,7 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
     saved.insert(saved.end(), axes.begin(), axes.end());
     context->save_for_backward(saved);
     context->saved_data["chunks"] = c10::IValue::make_capsule(chunks);
-    context->saved_data["projection"] = std::make_tuple(normalize, norm_eps, heads);
+    context->saved_data["projection"] = std::make_tuple(normalize, norm_eps, heads, std::string(name_of(plan)));
     context->set_materialize_grads(false);
     return {total.out, total.lse};
   }
@@ -67,8 +67,8 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
     const auto p = context->saved_data["projection"].toTupleRef().elements().vec();
-    const FoldedProjection projection{saved[1],      saved[2],        saved[3],    saved[4],
-                                      p[0].toBool(), p[1].toDouble(), p[2].toInt()};
+    const FoldedProjection projection{saved[1],      saved[2],        saved[3],     saved[4],
+                                      p[0].toBool(), p[1].toDouble(), p[2].toInt(), plan_of(p[3].toStringRef())};
     const variable_list axes(saved.begin() + kAxes, saved.end());
     const bool axes_need_grad =
         std::any_of(axes.begin(), axes.end(), [](const at::Tensor& axis) { return axis.requires_grad(); });
@@ -86,7 +86,7 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
         for (size_t i = 0; i < part.size(); ++i) total[i].add_(part[i]);
       }
     });
-    // Absent tensors and plain arguments of forward get nothing: in its order, q, four weights, axes, four arguments.
+    // Absent tensors and plain arguments of forward get nothing: in its order, q, four weights, axes, five arguments.
     if (total.empty()) return variable_list(kFixedInputs + axes.size() + kArgumentsBehindAxes);
     if (!saved[2].defined()) total[2] = at::Tensor();
     if (!saved[4].defined()) total[4] = at::Tensor();
@@ -98,7 +98,7 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
  private:
   static constexpr size_t kAxes = 7;                 // where the axes begin among the saved tensors
   static constexpr size_t kFixedInputs = 5;          // forward's tensors before the axes
-  static constexpr size_t kArgumentsBehindAxes = 4;  // normalize, norm_eps, heads, chunks
+  static constexpr size_t kArgumentsBehindAxes = 5;  // normalize, norm_eps, heads, plan, chunks
 };
 
 }  // namespace
@@ -108,7 +108,7 @@ Attended attend_chunks(const at::Tensor& q, const Source& source, const FoldedPr
   const auto results = ChunksFunction::apply(
       q, projection.key_weight, or_nullopt(projection.key_bias), projection.value_weight,
       or_nullopt(projection.value_bias), at::TensorList(source.positions.axes), projection.normalize,
-      projection.norm_eps, projection.heads, c10::make_intrusive<Chunks>(source, scalars));
+      projection.norm_eps, projection.heads, projection.plan, c10::make_intrusive<Chunks>(source, scalars));
   return {results[0], results[1]};
 }
 

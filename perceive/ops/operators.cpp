@@ -65,8 +65,8 @@ std::tuple<at::Tensor, at::Tensor> call_attend_source(const at::Tensor& q, const
                                                       const AttendScalars& s) {
   static const auto op = handle<AttendSourceSignature>("perceive::attend_source");
   return op.call(q, values, axes, or_nullopt(mask), p.key_weight, or_nullopt(p.key_bias), p.value_weight,
-                 or_nullopt(p.value_bias), p.normalize, p.norm_eps, p.heads, range.first, range.length, s.scale,
-                 s.causal, s.dropout, s.seed, s.query_tile, s.key_tile);
+                 or_nullopt(p.value_bias), p.normalize, p.norm_eps, p.heads, name_of(p.plan), range.first, range.length,
+                 s.scale, s.causal, s.dropout, s.seed, s.query_tile, s.key_tile);
 }
 
 SourceGradients call_attend_source_backward(const at::Tensor& grad_out, const at::Tensor& grad_lse, const at::Tensor& q,
@@ -75,10 +75,11 @@ SourceGradients call_attend_source_backward(const at::Tensor& grad_out, const at
                                             const SourceRange& range, const AttendScalars& s, bool values_need_grad,
                                             bool axes_need_grad) {
   static const auto op = handle<AttendSourceBackwardSignature>("perceive::attend_source_backward");
-  auto [grad_q, grad_values, grad_axes, key_weight, key_bias, value_weight, value_bias] = op.call(
-      grad_out, or_nullopt(grad_lse), q, values, axes, or_nullopt(mask), p.key_weight, or_nullopt(p.key_bias),
-      p.value_weight, or_nullopt(p.value_bias), out, lse, p.normalize, p.norm_eps, p.heads, range.first, range.length,
-      s.scale, s.causal, s.dropout, s.seed, s.query_tile, s.key_tile, values_need_grad, axes_need_grad);
+  auto [grad_q, grad_values, grad_axes, key_weight, key_bias, value_weight, value_bias] =
+      op.call(grad_out, or_nullopt(grad_lse), q, values, axes, or_nullopt(mask), p.key_weight, or_nullopt(p.key_bias),
+              p.value_weight, or_nullopt(p.value_bias), out, lse, p.normalize, p.norm_eps, p.heads, name_of(p.plan),
+              range.first, range.length, s.scale, s.causal, s.dropout, s.seed, s.query_tile, s.key_tile,
+              values_need_grad, axes_need_grad);
   return {grad_q, grad_values, std::move(grad_axes), key_weight, key_bias, value_weight, value_bias};
 }
 

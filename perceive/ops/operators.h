@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "perceive/ops/attend.h"
+#include "perceive/ops/plan.h"
 
 namespace perceive::ops {
 
@@ -24,6 +25,7 @@ struct FoldedProjection {
   bool normalize = false;
   double norm_eps = 1e-5;
   int64_t heads = 1;
+  SourcePlan plan = SourcePlan::automatic;
 };
 
 // The values at hand are the keys first, first + 1, … of a source of `length` keys.
@@ -38,7 +40,7 @@ struct SourceGradients {
 };
 
 AttendScalars scalars_of(const AttendOptions& options, const at::Tensor& q);
-FoldedProjection fold_projection(const Source& source, const Projection& projection);
+FoldedProjection fold_projection(const Source& source, const Projection& projection, const AttendOptions& options = {});
 
 // Through the dispatcher. Undefined tensors stand for absent ones.
 std::tuple<at::Tensor, at::Tensor> call_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -62,6 +64,11 @@ SourceGradients call_attend_source_backward(const at::Tensor& grad_out, const at
 // A source whose values arrive in chunks: one operator call a chunk, merged.
 Attended attend_chunks(const at::Tensor& q, const Source& source, const FoldedProjection& projection,
                        const AttendScalars& scalars);
+
+// The work of a call to attend_source, forward, and its backward pass.
+SourceWork source_work(const at::Tensor& q, int64_t keys, int64_t channels, at::TensorList axes,
+                       const FoldedProjection& projection);
+SourceWork backward_work(SourceWork work, bool input_grad);
 
 // Throw c10::Error where shapes, dtypes or scalars do not fit; every key of an operator calls them first.
 void check_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,

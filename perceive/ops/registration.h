@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "perceive/ops/operators.h"
+#include "perceive/ops/plan.h"
 
 namespace perceive::ops {
 
@@ -50,12 +51,13 @@ struct AttendSourceKernel {
                                                  const OptionalTensor& mask, const at::Tensor& key_weight,
                                                  const OptionalTensor& key_bias, const at::Tensor& value_weight,
                                                  const OptionalTensor& value_bias, bool normalize, double norm_eps,
-                                                 int64_t heads, int64_t first, int64_t length, double scale,
-                                                 bool causal, double dropout, int64_t seed, int64_t query_tile,
-                                                 int64_t key_tile) {
+                                                 int64_t heads, std::string_view plan, int64_t first, int64_t length,
+                                                 double scale, bool causal, double dropout, int64_t seed,
+                                                 int64_t query_tile, int64_t key_tile) {
     const AttendScalars scalars{scale, causal, dropout, seed, query_tile, key_tile};
     const FoldedProjection projection{
-        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads};
+        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps,
+        heads,      plan_of(plan)};
     const SourceRange range{first, length};
     check_attend_source(q, values, axes, or_undefined(mask), projection, range, scalars);
     return kernel(q, values, axes, or_undefined(mask), projection, range, scalars);
@@ -69,12 +71,13 @@ struct AttendSourceBackwardKernel {
                                   const at::Tensor& key_weight, const OptionalTensor& key_bias,
                                   const at::Tensor& value_weight, const OptionalTensor& value_bias,
                                   const at::Tensor& out, const at::Tensor& lse, bool normalize, double norm_eps,
-                                  int64_t heads, int64_t first, int64_t length, double scale, bool causal,
-                                  double dropout, int64_t seed, int64_t query_tile, int64_t key_tile,
+                                  int64_t heads, std::string_view plan, int64_t first, int64_t length, double scale,
+                                  bool causal, double dropout, int64_t seed, int64_t query_tile, int64_t key_tile,
                                   bool values_need_grad, bool axes_need_grad) {
     const AttendScalars scalars{scale, causal, dropout, seed, query_tile, key_tile};
     const FoldedProjection projection{
-        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads};
+        key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps,
+        heads,      plan_of(plan)};
     const SourceRange range{first, length};
     check_attend_source(q, values, axes, or_undefined(mask), projection, range, scalars);
     SourceGradients g = kernel(grad_out, or_undefined(grad_lse), q, values, axes, or_undefined(mask), projection, out,
