@@ -19,18 +19,18 @@ function(perceive_folder name)
   target_link_libraries(perceive_library PRIVATE ${target})
 endfunction()
 
-# perceive_kernels(SOURCE): compiles SOURCE once an instruction set into perceive_kernels; which one runs is chosen at
-# run time (kernels/cpu/dispatch.cpp). Each copy defines its table under the name in PERCEIVE_KERNELS.
-function(perceive_kernels source)
-  foreach(variant "Default:" "Avx2:-mavx2 -mfma" "Avx512:-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512")
-    string(REGEX MATCH "^[^:]+" name ${variant})
+# perceive_kernels(SOURCE…): compiles the sources once an instruction set; which one runs is chosen at run time
+# (kernels/cpu/dispatch.cpp). The code of each lies in the namespace that PERCEIVE_ISA names.
+function(perceive_kernels)
+  foreach(variant "portable:" "avx2:-mavx2 -mfma" "avx512:-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512")
+    string(REGEX MATCH "^[^:]+" isa ${variant})
     string(REGEX REPLACE "^[^:]+:" "" flags ${variant})
     separate_arguments(flags)
-    add_library(perceive_kernels_${name} OBJECT ${source})
-    target_link_libraries(perceive_kernels_${name} PRIVATE perceive_options)
-    target_compile_definitions(perceive_kernels_${name} PRIVATE PERCEIVE_KERNELS=k${name}Kernels)
+    add_library(perceive_kernels_${isa} OBJECT ${ARGN})
+    target_link_libraries(perceive_kernels_${isa} PRIVATE perceive_options)
+    target_compile_definitions(perceive_kernels_${isa} PRIVATE PERCEIVE_ISA=${isa})
     # A multiplication and an addition may become one instruction; the sums stay in the order written.
-    target_compile_options(perceive_kernels_${name} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -Wno-psabi ${flags})
-    target_link_libraries(perceive_library PRIVATE perceive_kernels_${name})
+    target_compile_options(perceive_kernels_${isa} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -Wno-psabi ${flags})
+    target_link_libraries(perceive_library PRIVATE perceive_kernels_${isa})
   endforeach()
 endfunction()

@@ -19,20 +19,40 @@ struct Rows {
   int64_t stride = 0;
 };
 
-// The keys of a tile: k [keys, key_width], v [keys, value_width].
+// Keys on a grid whose features are never written out. Key j has `depth` inputs x_j, the constant 1, and for every axis
+// of the grid one feature of size factor_j that is its own step's: so of the rows of a block's q (and of its sums), it
+// meets the first `depth`, row `constant`, row column_j (its step of the innermost axis), and those of the other axes,
+// which neighbours share.
+struct GridKeys {
+  struct Segment {
+    int64_t begin = 0, end = 0;  // keys of the tile
+    int64_t rows[2] = {0, 0};    // `shared` of them
+    int shared = 0;
+  };
+  ConstRows inputs;                 // [keys, depth]
+  const float* factor = nullptr;    // [keys]
+  const int64_t* column = nullptr;  // [keys]
+  int64_t depth = 0, constant = 0;
+  const Segment* segments = nullptr;
+  int64_t segment_count = 0;
+};
+
+// The keys of a tile: k [keys, key_width], v [keys, value_width]; or `grid`, where k and v are empty, the widths those
+// of q and out, and the same.
 struct KeyTile {
   ConstRows k, v;
+  const GridKeys* grid = nullptr;
   int64_t keys = 0, key_width = 0, value_width = 0;
   // [keys][lanes] or null: added to the scores (0 or -inf), and multiplied with the weights (dropout).
   const float* add = nullptr;
   const float* multiply = nullptr;
 };
 
-// FlashAttention (Dao 2022, algorithm 1), with the running maximum moved only where it would grow by more than 2^8.
+// FlashAttention (Dao 2022, algorithm 1), with a reference of the exponentials that moves only where scores outgrow it.
 struct ForwardBlock {
   int64_t lanes = 0;
   const float* q = nullptr;  // [key_width][lanes], times scale · log2(e)
-  float* highest = nullptr;  // [lanes], -inf before the first tile
+  float* highest = nullptr;  // [lanes], the reference; -inf before the first tile
   float* sum = nullptr;      // [lanes]
   float* out = nullptr;      // [value_width][lanes], not yet divided by sum
   float* scores = nullptr;   // scratch, [keys][lanes]
@@ -48,7 +68,8 @@ struct BackwardBlock {
   const float* lse = nullptr;       // [lanes], base 2; +inf for a query without keys
   const float* delta = nullptr;     // [lanes]: sum of grad_out · out, less the gradient of lse
   float* grad_q = nullptr;          // [key_width][lanes], added to; of the q that `q_rows` holds, before the scale
-  Rows grad_k, grad_v;              // [keys, padded width], added to
+  float* context = nullptr;         // [value_width][lanes] or null, added to: the weighted sums of v
+  Rows grad_k, grad_v;              // [keys, padded width] or null, added to
   float* scores = nullptr;          // scratch, [keys][lanes] each
   float* grad_scores = nullptr;
 };
@@ -65,9 +86,8 @@ struct Product {
 };
 
 struct TileKernels {
-  const char* name;  // default, avx2, avx512
-  int64_t width;     // floats a vector
-  int64_t lanes;     // most lanes a block has; any multiple of width up to it is allowed
+  int64_t width;  // floats a vector
+  int64_t lanes;  // most lanes a block has; any multiple of width up to it is allowed
   void (*forward)(const KeyTile&, const ForwardBlock&);
   void (*backward)(const KeyTile&, const BackwardBlock&);
   void (*product)(const Product&);
@@ -76,5 +96,7 @@ struct TileKernels {
 // For this machine, or as the environment variable PERCEIVE_CPU says (default, avx2 or avx512); throws
 // core::ConfigError for another value or an instruction set that the machine has not.
 const TileKernels& tile_kernels();
+// Of the instruction set that runs: default, avx2 or avx512.
+const char* instruction_set();
 
 }  // namespace perceive::kernels

@@ -57,39 +57,55 @@ Visibility::Seen Visibility::rows(int64_t item, int64_t head, const Tile& tile, 
   return !hidden ? Seen::all : any ? Seen::some : Seen::none;
 }
 
-GivenReader::GivenReader(const Shape& shape, const at::Tensor& k, const at::Tensor& v) : shape_(shape), k_(k), v_(v) {}
-
-kernels::ConstRows GivenReader::rows(const at::Tensor& tensor, int64_t item, const Tile& tile,
-                                     std::vector<float>& scratch) const {
-  const auto count = static_cast<int64_t>(tile.index.size());
-  const int64_t b = shape_.batch_of(item), h = shape_.key_head_of(item, 0);
-  const bool floats = tensor.scalar_type() == at::kFloat && (tensor.stride(3) == 1 || tensor.size(3) == 1);
-  if (floats) {
+kernels::ConstRows read_rows(const Matrix& matrix, const Tile& tile, Floats& scratch) {
+  const int64_t count = tile.keys(), width = matrix.width;
+  if (matrix.tensor.scalar_type() == at::kFloat && (matrix.column_stride == 1 || width == 1)) {
     // Selecting by tensor operations would cost more than a small tile's arithmetic.
-    const float* const head = tensor.const_data_ptr<float>() + b * tensor.stride(0) + h * tensor.stride(1);
-    if (tile.contiguous) return {head + tile.index.front() * tensor.stride(2), tensor.stride(2)};
-    const int64_t width = tensor.size(3);
+    const float* const first = matrix.tensor.const_data_ptr<float>() + matrix.offset;
+    if (tile.contiguous) return {first + tile.index.front() * matrix.row_stride, matrix.row_stride};
     scratch.resize(count * width);
     for (int64_t j = 0; j < count; ++j) {
-      std::copy_n(head + tile.index[j] * tensor.stride(2), width, scratch.data() + j * width);
+      std::copy_n(first + tile.index[j] * matrix.row_stride, width, scratch.data() + j * width);
     }
     return {scratch.data(), width};
   }
-  auto wanted = tensor[b][h];
-  wanted =
-      tile.contiguous ? wanted.narrow(0, tile.index.front(), count) : wanted.index_select(0, at::tensor(tile.index));
+  const int64_t begin = matrix.tensor.storage_offset() + matrix.offset + tile.index.front() * matrix.row_stride;
+  const int64_t span = tile.index.back() + 1 - tile.index.front();
+  auto wanted = matrix.tensor.as_strided({span, width}, {matrix.row_stride, matrix.column_stride}, begin);
+  if (!tile.contiguous) wanted = wanted.index_select(0, at::tensor(tile.index) - tile.index.front());
   scratch.resize(wanted.numel());
   at::from_blob(scratch.data(), wanted.sizes(), at::kFloat).copy_(wanted);
-  return {scratch.data(), wanted.size(1)};
+  return {scratch.data(), width};
+}
+
+void prefetch_rows(const Matrix& matrix, const Range& rows) {
+  constexpr int64_t kLine = 64;
+  const int64_t size = static_cast<int64_t>(matrix.tensor.element_size());
+  if (matrix.column_stride != 1) return;
+  const auto* const first = static_cast<const char*>(matrix.tensor.const_data_ptr()) + matrix.offset * size;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    const char* const row = first + r * matrix.row_stride * size;
+    for (int64_t byte = 0; byte < matrix.width * size; byte += kLine) __builtin_prefetch(row + byte, 0, 2);
+  }
+}
+
+Matrix GivenReader::head(const at::Tensor& tensor, int64_t item) const {
+  return {tensor, shape_.batch_of(item) * tensor.stride(0) + shape_.key_head_of(item, 0) * tensor.stride(1),
+          tensor.stride(2), tensor.stride(3), tensor.size(3)};
 }
 
 void GivenReader::read(int64_t item, Tile& tile) {
   tile.head.resize(1);
-  tile.head[0] = {.k = rows(k_, item, tile, k_scratch_),
-                  .v = rows(v_, item, tile, v_scratch_),
-                  .keys = static_cast<int64_t>(tile.index.size()),
+  tile.head[0] = {.k = read_rows(head(k_, item), tile, k_scratch_),
+                  .v = read_rows(head(v_, item), tile, v_scratch_),
+                  .keys = tile.keys(),
                   .key_width = shape_.key_width,
                   .value_width = shape_.value_width};
+}
+
+void GivenReader::prefetch(int64_t item, const Range& keys) const {
+  prefetch_rows(head(k_, item), keys);
+  prefetch_rows(head(v_, item), keys);
 }
 
 }  // namespace perceive::ops::cpu

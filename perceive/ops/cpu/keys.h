@@ -12,6 +12,8 @@ struct Tile {
   std::vector<int64_t> index;          // of each key, among the keys at hand
   bool contiguous = true;              // index is a run of neighbours
   std::vector<kernels::KeyTile> head;  // a key head of the item each
+
+  int64_t keys() const { return static_cast<int64_t>(index.size()); }
 };
 
 // Reads the tiles of one part of the work, one after the other; owns their scratch.
@@ -20,15 +22,18 @@ class TileReader {
   virtual ~TileReader() = default;
   // `tile.index` names the keys to read.
   virtual void read(int64_t item, Tile& tile) = 0;
+  // Asks the caches for these keys, which will be read soon.
+  virtual void prefetch(int64_t item, const Range& keys) const = 0;
 };
 
-// The gradients of one part's tiles; handed on while the reader still holds the tile.
+// The gradients of a group's tiles; handed on while the reader still holds the tile.
 class TileGradients {
  public:
   virtual ~TileGradients() = default;
-  // grad_k, grad_v of key head `head`: rows in the order of tile.index, zero to begin with.
-  virtual void begin(const Tile& tile, int64_t head, kernels::Rows& grad_k, kernels::Rows& grad_v) = 0;
-  virtual void end(int64_t item, const Tile& tile) = 0;
+  // grad_k, grad_v of key head `head`: rows in the order of tile.index, added to; null where nothing is wanted.
+  virtual void begin(const Plan::Part& part, const Tile& tile, int64_t head, kernels::Rows& grad_k,
+                     kernels::Rows& grad_v) = 0;
+  virtual void end(const Plan::Part& part, const Tile& tile) = 0;
 };
 
 // What the queries may see: the mask, and the order of time.
@@ -52,18 +57,28 @@ class Visibility {
   bool key_mask_ = false, pair_mask_ = false;
 };
 
+// A matrix [rows, width] of any floating type within a tensor, beginning at `offset` of its storage.
+struct Matrix {
+  const at::Tensor& tensor;
+  int64_t offset, row_stride, column_stride, width;
+};
+// The rows of a tile as floats: in place where they lie so, in scratch otherwise.
+kernels::ConstRows read_rows(const Matrix& matrix, const Tile& tile, Floats& scratch);
+void prefetch_rows(const Matrix& matrix, const Range& rows);
+
 // Keys and values given as tensors [B, Hk, M, D].
 class GivenReader : public TileReader {
  public:
-  GivenReader(const Shape& shape, const at::Tensor& k, const at::Tensor& v);
+  GivenReader(const Shape& shape, const at::Tensor& k, const at::Tensor& v) : shape_(shape), k_(k), v_(v) {}
   void read(int64_t item, Tile& tile) override;
+  void prefetch(int64_t item, const Range& keys) const override;
 
  private:
-  kernels::ConstRows rows(const at::Tensor& tensor, int64_t item, const Tile& tile, std::vector<float>& scratch) const;
+  Matrix head(const at::Tensor& tensor, int64_t item) const;
 
   const Shape& shape_;
   at::Tensor k_, v_;
-  std::vector<float> k_scratch_, v_scratch_;
+  Floats k_scratch_, v_scratch_;
 };
 
 }  // namespace perceive::ops::cpu

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "perceive/ops/cpu/keys.h"
+#include "perceive/ops/cpu/lift.h"
 
 namespace perceive::ops::cpu {
 
@@ -13,18 +14,27 @@ using MakeReader = std::function<std::unique_ptr<TileReader>()>;
 
 // q [B, H, N, D] of any floating type but float64. Gives out [B, H, N, Dv] in the type of q, and lse [B, H, N].
 std::tuple<at::Tensor, at::Tensor> forward(const Shape& shape, const Plan& plan, const at::Tensor& q,
-                                           const at::Tensor& mask, const MakeReader& reader);
+                                           const at::Tensor& mask, const Absorbed& absorbed, const MakeReader& reader);
 
-// Makes the reader of part `index` and what takes the gradients of its tiles.
-struct BackwardPart {
-  std::unique_ptr<TileReader> reader;
-  std::unique_ptr<TileGradients> gradients;
+// What reads a group's tiles, and what takes their gradients.
+struct BackwardGroup {
+  std::shared_ptr<TileReader> reader;
+  std::shared_ptr<TileGradients> gradients;
 };
-using MakeBackwardPart = std::function<BackwardPart(int64_t index, const Plan::Part& part)>;
+using MakeBackwardGroup = std::function<BackwardGroup(int64_t group)>;
+// Groups are runs of parts that share such a pair: their number does not grow with the batch.
+std::vector<Range> backward_groups(const Plan& plan);
 
-// The gradient of q, in its type. grad_lse may be undefined.
-at::Tensor backward(const Shape& shape, const Plan& plan, const at::Tensor& grad_out, const at::Tensor& grad_lse,
-                    const at::Tensor& q, const at::Tensor& mask, const at::Tensor& out, const at::Tensor& lse,
-                    const MakeBackwardPart& make);
+struct BackwardInputs {
+  at::Tensor grad_out, grad_lse;  // grad_lse may be undefined
+  at::Tensor q, mask, out, lse;
+  bool input_grad = false;  // absorbed sides hand gradients of their features on, too
+};
+struct WalkGradients {
+  at::Tensor q;           // in the type of q
+  at::Tensor key, value;  // of the rows of absorbed factors
+};
+WalkGradients backward(const Shape& shape, const Plan& plan, const BackwardInputs& inputs, const Absorbed& absorbed,
+                       const MakeBackwardGroup& make);
 
 }  // namespace perceive::ops::cpu

@@ -6,7 +6,8 @@
 namespace perceive::ops::cpu {
 namespace {
 
-constexpr int64_t kKeyTile = 192;     // 48 KB of scores a block of 64 lanes: with K and V of width 64 it stays in L2
+// Keys of a tile: with 64 lanes, width 64 and the scores between them, its K and V stay in a core's cache.
+constexpr int64_t kKeyTile = 96;
 constexpr int64_t kRowsAPart = 2048;  // so many rows' queries and sums fit a core's cache
 
 }  // namespace
@@ -17,19 +18,20 @@ Plan::Part Plan::part(int64_t index) const {
   return {rest / row_count, row_parts[rest % row_count], key_parts[key_part], rest % row_count, key_part};
 }
 
-Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, bool whole_rows) {
+Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by, int64_t least_keys) {
   Plan plan;
   plan.items = shape.items();
   plan.key_tile = shape.scalars.key_tile > 0 ? std::min(shape.scalars.key_tile, int64_t{4096}) : kKeyTile;
   const int64_t wanted = (kParts + std::max<int64_t>(plan.items, 1) - 1) / std::max<int64_t>(plan.items, 1);
   const int64_t rows = shape.rows();
-  const bool by_keys = whole_rows || shape.keys >= rows;
-  int64_t row_parts = whole_rows ? 1 : (rows + kRowsAPart - 1) / kRowsAPart;
-  if (!by_keys) row_parts = std::max(row_parts, wanted);
-  plan.row_parts = cut(rows, std::max<int64_t>(row_parts, 1), kernels.lanes);
-  const int64_t still_wanted =
-      (wanted + static_cast<int64_t>(plan.row_parts.size()) - 1) / static_cast<int64_t>(plan.row_parts.size());
-  plan.key_parts = cut(shape.keys, by_keys ? still_wanted : 1, plan.key_tile);
+  const bool by_rows = by == CutBy::size && shape.keys < rows;
+  const int64_t small_enough = by == CutBy::keys ? 1 : (rows + kRowsAPart - 1) / kRowsAPart;
+  const int64_t row_parts = std::max<int64_t>({small_enough, by_rows ? wanted : 1, 1});
+  plan.row_parts = cut(rows, row_parts, kernels.lanes);
+  const auto row_count = static_cast<int64_t>(plan.row_parts.size());
+  const int64_t key_parts =
+      std::min((wanted + row_count - 1) / row_count, shape.keys / std::max<int64_t>(least_keys, 1));
+  plan.key_parts = cut(shape.keys, by_rows ? 1 : std::max<int64_t>(key_parts, 1), plan.key_tile);
   return plan;
 }
 

@@ -6,6 +6,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "perceive/kernels/tile.h"
@@ -14,7 +17,24 @@
 
 namespace perceive::ops::cpu {
 
-// Sizes of a call. B, H, N of q; keys at hand; D, Dv.
+// Floats on whole cache lines: vectors that cross lines cost twice.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  LineAllocator() = default;
+  template <class U>
+  LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kLine)); }
+  void deallocate(T* p, size_t) { ::operator delete(p, kLine); }
+  template <class U>
+  bool operator==(const LineAllocator<U>&) const {
+    return true;
+  }
+};
+using Floats = std::vector<float, LineAllocator<float>>;
+
+// Sizes of a call. B, H, N of q; keys at hand; D of q, Dv of out.
 struct Shape {
   int64_t batch = 0, heads = 0, queries = 0, keys = 0, key_width = 0, value_width = 0;
   int64_t key_heads = 0;        // Hk
@@ -50,8 +70,11 @@ struct Plan {
   Part part(int64_t index) const;  // key parts of one item and row part are neighbours
 };
 
-// `whole_rows`: no split of the rows, for items whose keys are computed, or where gradients of keys are summed.
-Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, bool whole_rows);
+// What a call is cut by first: the longer of the two where reading a tile costs little, else keys, for a tile is worth
+// sharing among all rows.
+enum class CutBy { size, keys };
+// `least_keys`: of a part, at least so many.
+Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by, int64_t least_keys = 1);
 
 // Rounded up to whole vectors.
 inline int64_t padded(int64_t size, int64_t width) {
@@ -59,7 +82,7 @@ inline int64_t padded(int64_t size, int64_t width) {
 }
 
 // Rows of one key head, cut into blocks of lanes. Arrays of a block of a Blocks-shaped buffer lie behind one another:
-// block b of an array of `width` numbers a row begins at lane_begin(b) · width.
+// block b of an array of `width` numbers a row begins at begin(b) · width.
 struct Blocks {
   int64_t rows = 0, lanes = 0, width = 0;  // lanes of a full block, floats of a vector
 

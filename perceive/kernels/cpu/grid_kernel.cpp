@@ -1,0 +1,159 @@
+// The separable plan's loops. A key's features are few inputs and one row of a table for every axis of its grid, so its
+// score is a short product and a sum of table entries, and its share in the output goes to the same few rows.
+#include "perceive/kernels/cpu/grid.h"
+#include "perceive/kernels/cpu/product.h"
+#include "perceive/kernels/cpu/softmax.h"
+
+namespace perceive::kernels::PERCEIVE_ISA {
+namespace {
+
+using Segment = GridKeys::Segment;
+
+// The sum of the rows that all keys of a segment share.
+template <int V>
+inline void shared_rows(const Segment& segment, const float* rows, int64_t lanes, Register (&sums)[V]) {
+  for (int v = 0; v < V; ++v) sums[v] = Register{};
+  for (int s = 0; s < segment.shared; ++s) {
+    for (int v = 0; v < V; ++v) sums[v] += load(rows + segment.rows[s] * lanes + v * kWidth);
+  }
+}
+
+// finish(j, v, score) for the keys of a tile against `rows` [features][lanes]. D inputs, or any number of them (-1).
+template <int V, int D, class Finish>
+inline void scores_of(const KeyTile& tile, const float* rows, int64_t lanes, Finish& finish) {
+  const GridKeys& grid = *tile.grid;
+  const int64_t depth = D < 0 ? grid.depth : D;
+  const float* const constant = rows + grid.constant * lanes;
+  for (int64_t s = 0; s < grid.segment_count; ++s) {
+    const Segment& segment = grid.segments[s];
+    Register shared[V];
+    shared_rows<V>(segment, rows, lanes, shared);
+    for (int64_t j = segment.begin; j < segment.end; ++j) {
+      const float* const x = grid.inputs.data + j * grid.inputs.stride;
+      const float* const column = rows + grid.column[j] * lanes;
+      const Register factor = broadcast(grid.factor[j]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        Register score = load(constant + v * kWidth);
+        score += (load(column + v * kWidth) + shared[v]) * factor;
+        for (int64_t d = 0; d < depth; ++d) score += broadcast(x[d]) * load(rows + d * lanes + v * kWidth);
+        finish(j, v, score);
+      }
+    }
+  }
+}
+
+// rows [features][lanes] += what the keys' weights [keys][lanes] give to their inputs, columns and shared rows.
+template <int V, int D>
+inline void add_sums(const KeyTile& tile, const float* weights, float* rows, int64_t lanes) {
+  const GridKeys& grid = *tile.grid;
+  constexpr int kHeld = D < 0 ? 1 : D + 1;
+  const auto add = [&](int64_t row, int v, Register sum) {
+    float* const to = rows + row * lanes + v * kWidth;
+    store(to, load(to) + sum);
+  };
+  Register inputs[kHeld][V] = {};
+  for (int64_t s = 0; s < grid.segment_count; ++s) {
+    const Segment& segment = grid.segments[s];
+    Register shared[V] = {};
+    for (int64_t j = segment.begin; j < segment.end; ++j) {
+      const float* const x = grid.inputs.data + j * grid.inputs.stride;
+      float* const column = rows + grid.column[j] * lanes;
+      const Register factor = broadcast(grid.factor[j]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        const Register weight = load(weights + j * lanes + v * kWidth), scaled = weight * factor;
+        store(column + v * kWidth, load(column + v * kWidth) + scaled);
+        shared[v] += scaled;
+        inputs[kHeld - 1][v] += weight;
+        if constexpr (D >= 0) {
+#pragma GCC unroll 8
+          for (int d = 0; d < D; ++d) inputs[d][v] += weight * broadcast(x[d]);
+        } else {
+          for (int64_t d = 0; d < grid.depth; ++d) add(d, v, weight * broadcast(x[d]));
+        }
+      }
+    }
+    for (int r = 0; r < segment.shared; ++r) {
+      for (int v = 0; v < V; ++v) add(segment.rows[r], v, shared[v]);
+    }
+  }
+  for (int v = 0; v < V; ++v) {
+    if constexpr (D >= 0) {
+      for (int d = 0; d < D; ++d) add(d, v, inputs[d][v]);
+    }
+    add(grid.constant, v, inputs[kHeld - 1][v]);
+  }
+}
+
+// body.template operator()<V, D>() for each panel of vectors of a block, beginning at a lane.
+template <class Body>
+void with_sizes(int64_t depth, int64_t vectors, Body&& body) {
+  with_vectors(vectors, [&]<int V>() {
+    switch (depth) {
+      case 1:
+        return body.template operator()<V, 1>();
+      case 2:
+        return body.template operator()<V, 2>();
+      case 3:
+        return body.template operator()<V, 3>();
+      case 4:
+        return body.template operator()<V, 4>();
+      default:
+        return body.template operator()<V, -1>();
+    }
+  });
+}
+
+}  // namespace
+
+void grid_forward(const KeyTile& tile, const ForwardBlock& block) {
+  const int64_t lanes = block.lanes;
+  with_sizes(tile.grid->depth, lanes / kWidth, [&]<int V, int D>() {
+    bool served = false;
+    if (tile.add == nullptr && tile.multiply == nullptr) {
+      Weigher<V> weigher(block);
+      const auto finish = [&](int64_t j, int v, Register score) {
+        store(block.scores + j * lanes + v * kWidth, weigher(v, score));
+      };
+      scores_of<V, D>(tile, block.q, lanes, finish);
+      served = weigher.commit();
+    }
+    if (!served) {
+      const auto finish = [&](int64_t j, int v, Register score) {
+        store(block.scores + j * lanes + v * kWidth, score);
+      };
+      scores_of<V, D>(tile, block.q, lanes, finish);
+      for (int64_t lane = 0; lane < lanes; lane += kWidth) softmax(tile, block, lane);
+    }
+    add_sums<V, D>(tile, block.scores, block.out, lanes);
+  });
+}
+
+void grid_backward(const KeyTile& tile, const BackwardBlock& block) {
+  const int64_t lanes = block.lanes;
+  with_sizes(tile.grid->depth, lanes / kWidth, [&]<int V, int D>() {
+    const auto weigh = [&](int64_t j, int v, Register score) {
+      Register weight = exp2(score - load(block.lse + v * kWidth));
+      if (tile.add != nullptr) {
+        weight = load(tile.add + j * lanes + v * kWidth) < Register{} ? Register{} : weight;
+      }
+      store(block.scores + j * lanes + v * kWidth, weight);
+    };
+    scores_of<V, D>(tile, block.q, lanes, weigh);
+    const auto differentiate = [&](int64_t j, int v, Register grad) {
+      const int64_t at = j * lanes + v * kWidth;
+      const Register weight = load(block.scores + at);
+      if (tile.multiply != nullptr) {
+        grad *= load(tile.multiply + at);
+        store(block.scores + at, weight * load(tile.multiply + at));
+      }
+      store(block.grad_scores + at, weight * (grad - load(block.delta + v * kWidth)));
+    };
+    scores_of<V, D>(tile, block.grad_out, lanes, differentiate);
+    add_sums<V, D>(tile, block.grad_scores, block.grad_q, lanes);
+    add_sums<V, D>(tile, block.scores, block.context, lanes);
+  });
+}
+
+}  // namespace perceive::kernels::PERCEIVE_ISA

@@ -1,0 +1,77 @@
+// The register-blocked product behind every loop: rows of scalars, broadcast, against vectors of columns.
+#pragma once
+
+#include "perceive/kernels/cpu/vectors.h"
+#include "perceive/kernels/tile.h"
+
+namespace perceive::kernels::PERCEIVE_ISA {
+
+// R rows of a product, V vectors of columns, all in registers; finish(row, column, v, sum) takes each sum away.
+template <int R, int V, class Finish>
+inline void multiply_rows(const Product& p, int64_t row, int64_t column, Finish& finish) {
+  Register sums[R][V];
+  const float* const c = p.c.data + row * p.c.stride + column;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) sums[r][v] = p.add ? load(c + r * p.c.stride + v * kWidth) : Register{};
+  }
+  const float* a = p.a + row * p.row_step;
+  const float* b = p.b.data + column;
+#pragma GCC unroll 4
+  for (int64_t d = 0; d < p.depth; ++d, a += p.depth_step, b += p.b.stride) {
+    Register lanes[V];
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) lanes[v] = load(b + v * kWidth);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Register x = broadcast(a[r * p.row_step]);
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) sums[r][v] += x * lanes[v];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) finish(row + r, column + v * kWidth, v, sums[r][v]);
+  }
+}
+
+template <int V, class Finish>
+void multiply_columns(const Product& p, int64_t column, Finish& finish) {
+  // Fewer vectors leave registers for more rows, which the latency of an FMA needs.
+  constexpr int kTall = kRows * kVectors / V < 12 ? kRows * kVectors / V : 12;
+  int64_t row = 0;
+  for (; row + kTall <= p.rows; row += kTall) multiply_rows<kTall, V>(p, row, column, finish);
+  if constexpr (kTall > 4) {
+    for (; row + 4 <= p.rows; row += 4) multiply_rows<4, V>(p, row, column, finish);
+  }
+  for (; row < p.rows; ++row) multiply_rows<1, V>(p, row, column, finish);
+}
+
+// body.template operator()<V>() with V vectors, for 1 <= count <= kVectors.
+template <class Body>
+inline void with_vectors(int64_t count, Body&& body) {
+  if constexpr (kVectors == 4) {
+    if (count == 4) return body.template operator()<4>();
+    if (count == 3) return body.template operator()<3>();
+  }
+  if (count == 2) return body.template operator()<2>();
+  body.template operator()<1>();
+}
+
+// The whole product, a panel of columns after the other.
+template <class Finish>
+void multiply(const Product& p, Finish&& finish) {
+  for (int64_t column = 0; column < p.columns; column += kVectors * kWidth) {
+    const int64_t left = (p.columns - column) / kWidth;
+    with_vectors(left < kVectors ? left : kVectors, [&]<int V>() { multiply_columns<V>(p, column, finish); });
+  }
+}
+
+inline void product(const Product& p) {
+  multiply(p,
+           [c = p.c](int64_t row, int64_t column, int, Register sum) { store(c.data + row * c.stride + column, sum); });
+}
+
+}  // namespace perceive::kernels::PERCEIVE_ISA

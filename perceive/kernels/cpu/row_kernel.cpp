@@ -1,0 +1,115 @@
+// The loops of rows.h. One source, compiled once an instruction set.
+#include "perceive/kernels/cpu/tables.h"
+#include "perceive/kernels/cpu/vectors.h"
+
+namespace perceive::kernels::PERCEIVE_ISA {
+namespace {
+
+void statistics(const float* x, int64_t n, float& mean, float& deviation) {
+  constexpr int kSums = 4;  // additions in flight
+  Register sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums * kWidth <= n; i += kSums * kWidth) {
+    for (int s = 0; s < kSums; ++s) sums[s] += load(x + i + s * kWidth);
+  }
+  for (; i + kWidth <= n; i += kWidth) sums[0] += load(x + i);
+  float total = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < n; ++i) total += x[i];
+  mean = total / static_cast<float>(n);
+  const Register centre = broadcast(mean);
+  for (auto& sum : sums) sum = Register{};
+  for (i = 0; i + kSums * kWidth <= n; i += kSums * kWidth) {
+    for (int s = 0; s < kSums; ++s) {
+      const Register d = load(x + i + s * kWidth) - centre;
+      sums[s] += d * d;
+    }
+  }
+  for (; i + kWidth <= n; i += kWidth) {
+    const Register d = load(x + i) - centre;
+    sums[0] += d * d;
+  }
+  deviation = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < n; ++i) deviation += (x[i] - mean) * (x[i] - mean);
+}
+
+bool finite(const float* x, int64_t n) {
+  // x - x is 0 for finite numbers only.
+  Register sum = {};
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) sum += load(x + i) - load(x + i);
+  float total = sum_of(sum);
+  for (; i < n; ++i) total += x[i] - x[i];
+  return total == 0.0F;
+}
+
+float dot(const float* x, const float* y, int64_t n) {
+  Register sums[2] = {};
+  int64_t i = 0;
+  for (; i + 2 * kWidth <= n; i += 2 * kWidth) {
+    sums[0] += load(x + i) * load(y + i);
+    sums[1] += load(x + i + kWidth) * load(y + i + kWidth);
+  }
+  for (; i + kWidth <= n; i += kWidth) sums[0] += load(x + i) * load(y + i);
+  float total = sum_of(sums[0] + sums[1]);
+  for (; i < n; ++i) total += x[i] * y[i];
+  return total;
+}
+
+void normalise(const float* x, int64_t n, float shift, float factor, float* y) {
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) store(y + i, (load(x + i) - shift) * factor);
+  for (; i < n; ++i) y[i] = (x[i] - shift) * factor;
+}
+
+void add(const float* x, int64_t n, float factor, float* y) {
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) store(y + i, load(y + i) + load(x + i) * factor);
+  for (; i < n; ++i) y[i] += x[i] * factor;
+}
+
+// A square of kWidth rows in registers: log2(kWidth) rounds that interleave row i with row i + kWidth / 2.
+void transpose_square(const float* x, int64_t stride, float factor, float* y, int64_t y_stride) {
+  Integers low, high;
+  for (int i = 0; i < kWidth; ++i) {
+    low[i] = i / 2 + (i % 2) * kWidth;
+    high[i] = low[i] + kWidth / 2;
+  }
+  Register rows[kWidth], mixed[kWidth];
+#pragma GCC unroll 16
+  for (int r = 0; r < kWidth; ++r) rows[r] = load(x + r * stride) * factor;
+#pragma GCC unroll 4
+  for (int round = 1; round < kWidth; round *= 2) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kWidth / 2; ++r) {
+      mixed[2 * r] = __builtin_shuffle(rows[r], rows[r + kWidth / 2], low);
+      mixed[2 * r + 1] = __builtin_shuffle(rows[r], rows[r + kWidth / 2], high);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kWidth; ++r) rows[r] = mixed[r];
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kWidth; ++r) store(y + r * y_stride, rows[r]);
+}
+
+void transpose(const float* x, int64_t stride, int64_t rows, int64_t columns, float factor, float* y,
+               int64_t y_stride) {
+  const int64_t whole_rows = rows / kWidth * kWidth, whole_columns = columns / kWidth * kWidth;
+  for (int64_t r = 0; r < whole_rows; r += kWidth) {
+    for (int64_t c = 0; c < whole_columns; c += kWidth) {
+      transpose_square(x + r * stride + c, stride, factor, y + c * y_stride + r, y_stride);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c)
+      y[c * y_stride + r] = x[r * stride + c] * factor;
+  }
+}
+
+}  // namespace
+
+const RowKernels& row_table() {
+  static constexpr RowKernels kTable = {statistics, finite, dot, normalise, add, transpose};
+  return kTable;
+}
+
+}  // namespace perceive::kernels::PERCEIVE_ISA

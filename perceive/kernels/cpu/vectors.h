@@ -1,0 +1,61 @@
+// Vectors of floats, as wide as the instruction set a file is compiled for. All of it, here and in the *_kernel.cpp
+// files, lies in a namespace of its own an instruction set (PERCEIVE_ISA): no linker takes one's code for another's.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace perceive::kernels::PERCEIVE_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kWidth = 16, kVectors = 4, kRows = 6;  // 24 accumulators of 32 registers
+#elif defined(__AVX2__)
+inline constexpr int kWidth = 8, kVectors = 2, kRows = 6;  // 12 of 16
+#else
+inline constexpr int kWidth = 4, kVectors = 2, kRows = 4;
+#endif
+
+using Vector = float __attribute__((vector_size(kWidth * 4), aligned(4)));
+using Integers = int32_t __attribute__((vector_size(kWidth * 4)));
+using Register = float __attribute__((vector_size(kWidth * 4)));
+
+inline Register load(const float* p) {
+  return *reinterpret_cast<const Vector*>(p);
+}
+inline void store(float* p, Register x) {
+  *reinterpret_cast<Vector*>(p) = x;
+}
+inline Register broadcast(float x) {
+  return x - Register{};
+}
+// NaN in a stays NaN, in b vanishes.
+inline Register larger(Register a, Register b) {
+  return a < b ? b : a;
+}
+inline bool any(Integers x) {
+  int32_t seen = 0;
+  for (int i = 0; i < kWidth; ++i) seen |= x[i];
+  return seen != 0;
+}
+inline float sum_of(Register x) {
+  float sum = 0.0F;
+  for (int i = 0; i < kWidth; ++i) sum += x[i];
+  return sum;
+}
+
+// 2^x for -126.5 <= x <= 128, to 2 ulp; below it about 2^-126, NaN for NaN. Degree 5 on [-1/2, 1/2].
+inline Register exp2(Register x) {
+  const Register clamped = larger(x, broadcast(-126.5F));
+  const Register magic = broadcast(12582912.0F);  // 1.5 · 2^23 rounds to nearest and leaves the integer in the low bits
+  const Register shifted = clamped + magic;
+  const Register f = clamped - (shifted - magic);
+  Register p = broadcast(1.3395176e-3F);
+  p = p * f + 9.6736647e-3F;
+  p = p * f + 5.5503324e-2F;
+  p = p * f + 2.4022238e-1F;
+  p = p * f + 6.9314721e-1F;
+  p = p * f + 1.0F;
+  return reinterpret_cast<Register>(reinterpret_cast<Integers>(p) + (reinterpret_cast<Integers>(shifted) << 23));
+}
+
+}  // namespace perceive::kernels::PERCEIVE_ISA

@@ -1,0 +1,27 @@
+// Loops over single rows of floats, compiled for each instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace perceive::kernels {
+
+struct RowKernels {
+  // The mean of n > 0 numbers, and the sum of their squared deviations from it.
+  void (*statistics)(const float* x, int64_t n, float& mean, float& deviation);
+  // Whether all are.
+  bool (*finite)(const float* x, int64_t n);
+  // The sum of x · y.
+  float (*dot)(const float* x, const float* y, int64_t n);
+  // y = (x - shift) · factor
+  void (*normalise)(const float* x, int64_t n, float shift, float factor, float* y);
+  // y += x · factor
+  void (*add)(const float* x, int64_t n, float factor, float* y);
+  // y [columns][rows] = x [rows][columns]^T · factor; rows lie `stride` floats apart.
+  void (*transpose)(const float* x, int64_t stride, int64_t rows, int64_t columns, float factor, float* y,
+                    int64_t y_stride);
+};
+
+// For this machine, or as PERCEIVE_CPU says (kernels/tile.h).
+const RowKernels& row_kernels();
+
+}  // namespace perceive::kernels

@@ -1,0 +1,213 @@
+// The backward walk: weights are recomputed tile by tile from lse, and what they give is summed up.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "perceive/kernels/rows.h"
+#include "perceive/ops/cpu/rows.h"
+#include "perceive/ops/cpu/tiles.h"
+#include "perceive/ops/cpu/walk.h"
+
+namespace perceive::ops::cpu {
+namespace {
+
+// One side of the rows of a key head in a part, queries or gradients of outputs: as lanes and as rows, as far as a tile
+// meets them; and the gradient that lanes of this kind get.
+struct Side {
+  Floats lanes, rows;
+  Floats plain_rows;  // before they were lifted, of an absorbed side
+  Floats grad;
+  int64_t width = 0, pitch = 0;  // of lanes, and of rows
+};
+
+struct HeadState {
+  Side query, output;  // output.grad: the context of an absorbed value side
+  Floats lse, delta;
+};
+
+class BackwardWalk {
+ public:
+  BackwardWalk(const Shape& shape, const Plan& plan, const BackwardInputs& inputs, const Absorbed& absorbed)
+      : shape_(shape),
+        plan_(plan),
+        absorbed_(absorbed),
+        input_grad_(inputs.input_grad),
+        grad_q_(at::zeros(inputs.q.sizes(), inputs.q.options().dtype(at::kFloat))),
+        queries_(shape, inputs.q),
+        grad_outs_(shape, inputs.grad_out),
+        outs_(shape, inputs.out),
+        lses_(shape, inputs.lse.unsqueeze(3)),
+        grad_lses_(shape, (inputs.grad_lse.defined() ? inputs.grad_lse : at::zeros_like(inputs.lse)).unsqueeze(3)),
+        grad_queries_(shape, grad_q_),
+        visibility_(shape, inputs.mask) {}
+
+  WalkGradients run(at::Device device, const MakeBackwardGroup& make) {
+    const auto groups = backward_groups(plan_);
+    const auto count = static_cast<int64_t>(groups.size()), key_parts = static_cast<int64_t>(plan_.key_parts.size());
+    std::vector<std::vector<Floats>> grads(plan_.parts());  // of each part and head, in lanes of the call's own width
+    std::vector<WalkGradients> factors(count);
+    run_parts(count, device, [&](int64_t g) {
+      const auto [reader, gradients] = make(g);
+      if (absorbed_.key != nullptr) factors[g].key = absorbed_.key->zeros();
+      if (absorbed_.value != nullptr) factors[g].value = absorbed_.value->zeros();
+      for (int64_t index = groups[g].begin; index < groups[g].end; ++index) {
+        grads[index] = walk(plan_.part(index), *reader, *gradients, factors[g]);
+      }
+    });
+    run_parts(plan_.parts() / key_parts, device, [&](int64_t first) {
+      const auto part = plan_.part(first * key_parts);
+      for (int64_t h = 0; h < shape_.item_heads(); ++h) {
+        auto& total = grads[first * key_parts][h];
+        for (int64_t k = 1; k < key_parts; ++k) {
+          const auto& other = grads[first * key_parts + k][h];
+          for (size_t i = 0; i < total.size(); ++i) total[i] += other[i];
+        }
+        grad_queries_.from_lanes(part.item, h, part.rows, blocks_of(part.rows), total,
+                                 static_cast<float>(shape_.scalars.scale));
+      }
+    });
+    for (int64_t g = 1; g < count; ++g) {
+      if (absorbed_.key != nullptr) factors[0].key.add_(factors[g].key);
+      if (absorbed_.value != nullptr) factors[0].value.add_(factors[g].value);
+    }
+    return {grad_q_, factors[0].key, factors[0].value};
+  }
+
+ private:
+  // `log_factor`: what turns the rows' scale into that of the lanes.
+  Side side(const HeadRows& from, const Plan::Part& part, int64_t head, const Factors* factors, int64_t width,
+            float scale, float log_factor) const {
+    const auto blocks = blocks_of(part.rows);
+    Side side;
+    side.width = width;
+    side.pitch = padded(width, blocks.width);
+    side.lanes = from.to_lanes(part.item, head, part.rows, blocks, scale * log_factor);
+    side.rows = from.to_rows(part.item, head, part.rows, side.pitch, scale);
+    if (factors != nullptr) {
+      side.plain_rows = std::move(side.rows);
+      side.lanes = lift(*factors, head, side.lanes, blocks);
+      side.width = factors->features.count;
+      side.pitch = padded(side.width, blocks.width);
+      side.rows.clear();
+      if (input_grad_) {
+        side.rows.resize(part.rows.size() * side.pitch);
+        for (int64_t b = 0; b < blocks.count(); ++b) {
+          kernels::row_kernels().transpose(side.lanes.data() + blocks.begin(b) * side.width, blocks.lanes_of(b),
+                                           side.width, blocks.rows_of(b), 1.0F / log_factor,
+                                           side.rows.data() + blocks.begin(b) * side.pitch, side.pitch);
+        }
+      }
+    }
+    return side;
+  }
+
+  HeadState state(const Plan::Part& part, int64_t head) const {
+    const auto blocks = blocks_of(part.rows);
+    HeadState state;
+    state.query = side(queries_, part, head, absorbed_.key, shape_.key_width, static_cast<float>(shape_.scalars.scale),
+                       static_cast<float>(kLog2E));
+    state.output = side(grad_outs_, part, head, absorbed_.value, shape_.value_width, 1.0F, 1.0F);
+    state.query.grad.assign(blocks.padded_rows() * state.query.width, 0.0F);
+    if (absorbed_.value != nullptr) state.output.grad.assign(blocks.padded_rows() * state.output.width, 0.0F);
+    state.lse.assign(blocks.padded_rows(), INFINITY);
+    state.delta.assign(blocks.padded_rows(), 0.0F);
+    for (int64_t i = 0; i < part.rows.size(); ++i) {
+      const int64_t row = part.rows.begin + i;
+      const float value = *lses_.row(part.item, head, row);
+      if (value != -INFINITY) state.lse[i] = value * static_cast<float>(kLog2E);
+      const float* const g = grad_outs_.row(part.item, head, row);
+      const float* const o = outs_.row(part.item, head, row);
+      state.delta[i] = kernels::row_kernels().dot(g, o, shape_.value_width) - *grad_lses_.row(part.item, head, row);
+    }
+    return state;
+  }
+
+  // The gradients of a part's queries; those of absorbed factors are added to `factors`.
+  std::vector<Floats> walk(const Plan::Part& part, TileReader& reader, TileGradients& gradients,
+                           const WalkGradients& factors) const {
+    const auto blocks = blocks_of(part.rows);
+    const int64_t heads = shape_.item_heads();
+    std::vector<HeadState> states;
+    for (int64_t h = 0; h < heads; ++h) states.push_back(state(part, h));
+    Scratch scratch;
+    for_each_tile(plan_, part, visibility_, reader, heads * blocks.count(),
+                  [&](const Tile& tile, int64_t, auto&& block_done) {
+                    for (int64_t h = 0; h < heads; ++h) {
+                      kernels::Rows grad_k, grad_v;
+                      gradients.begin(part, tile, h, grad_k, grad_v);
+                      for (int64_t b = 0; b < blocks.count(); ++b) {
+                        step(part, tile, h, b, states[h], grad_k, grad_v, scratch);
+                        block_done();
+                      }
+                    }
+                    gradients.end(part, tile);
+                  });
+    std::vector<Floats> grads;
+    for (int64_t h = 0; h < heads; ++h) {
+      auto& [query, output, lse, delta] = states[h];
+      if (absorbed_.value != nullptr) {
+        add_products(*absorbed_.value, h, output.grad, output.plain_rows, blocks, factors.value);
+      }
+      if (absorbed_.key == nullptr) {
+        grads.push_back(std::move(query.grad));
+        continue;
+      }
+      add_products(*absorbed_.key, h, query.grad, query.plain_rows, blocks, factors.key);
+      grads.push_back(lower(*absorbed_.key, h, query.grad, blocks));
+    }
+    return grads;
+  }
+
+  void step(const Plan::Part& part, const Tile& tile, int64_t head, int64_t block, HeadState& state,
+            const kernels::Rows& grad_k, const kernels::Rows& grad_v, Scratch& scratch) const {
+    const auto blocks = blocks_of(part.rows);
+    const int64_t first = blocks.begin(block), row = part.rows.begin + first, lanes = blocks.lanes_of(block);
+    const auto keys =
+        for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);
+    if (!keys) return;
+    const auto& [query, output, lse, delta] = state;
+    const auto rows_of = [&](const Side& side) {
+      return side.rows.empty() ? kernels::ConstRows()
+                               : kernels::ConstRows{side.rows.data() + first * side.pitch, side.pitch};
+    };
+    float* const context = output.grad.empty() ? nullptr : state.output.grad.data() + first * output.width;
+    kernels::tile_kernels().backward(*keys, {.lanes = lanes,
+                                             .queries = blocks.rows_of(block),
+                                             .q = query.lanes.data() + first * query.width,
+                                             .grad_out = output.lanes.data() + first * output.width,
+                                             .q_rows = rows_of(query),
+                                             .grad_out_rows = rows_of(output),
+                                             .lse = lse.data() + first,
+                                             .delta = delta.data() + first,
+                                             .grad_q = state.query.grad.data() + first * query.width,
+                                             .context = context,
+                                             .grad_k = grad_k,
+                                             .grad_v = grad_v,
+                                             .scores = scratch.take(Scratch::scores, keys->keys * lanes),
+                                             .grad_scores = scratch.take(Scratch::grad_scores, keys->keys * lanes)});
+  }
+
+  const Shape& shape_;
+  const Plan& plan_;
+  const Absorbed& absorbed_;
+  bool input_grad_;
+  at::Tensor grad_q_;
+  HeadRows queries_, grad_outs_, outs_, lses_, grad_lses_, grad_queries_;
+  Visibility visibility_;
+};
+
+}  // namespace
+
+std::vector<Range> backward_groups(const Plan& plan) {
+  return cut(plan.parts(), kParts, 1);
+}
+
+WalkGradients backward(const Shape& shape, const Plan& plan, const BackwardInputs& inputs, const Absorbed& absorbed,
+                       const MakeBackwardGroup& make) {
+  auto gradients = BackwardWalk(shape, plan, inputs, absorbed).run(inputs.q.device(), make);
+  gradients.q = gradients.q.to(inputs.q.scalar_type());
+  return gradients;
+}
+
+}  // namespace perceive::ops::cpu

@@ -1,0 +1,190 @@
+// The forward walk: each part runs the online softmax over its tiles, and the parts of the same rows are merged.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "perceive/ops/cpu/rows.h"
+#include "perceive/ops/cpu/tiles.h"
+#include "perceive/ops/cpu/walk.h"
+
+namespace perceive::ops::cpu {
+namespace {
+
+// One running sum in float32 over more keys than this loses digits; longer parts are summed in pieces.
+constexpr int64_t kKeysASum = 1 << 16;
+
+// The online softmax of one key head's rows in a part. `width` numbers a row are summed up.
+struct State {
+  Floats highest, sum, out;
+
+  State(const Blocks& blocks, int64_t width)
+      : highest(blocks.padded_rows(), -INFINITY),
+        sum(blocks.padded_rows(), 0.0F),
+        out(blocks.padded_rows() * width, 0.0F) {}
+
+  void absorb(const State& other, const Blocks& blocks, int64_t width) {
+    Floats mine(blocks.lanes), theirs(blocks.lanes);
+    for (int64_t b = 0; b < blocks.count(); ++b) {
+      const int64_t lanes = blocks.lanes_of(b), first = blocks.begin(b);
+      for (int64_t i = 0; i < lanes; ++i) {
+        const int64_t r = first + i;
+        const float top = std::max(highest[r], other.highest[r]);
+        const float reference = top == -INFINITY ? 0.0F : top;
+        mine[i] = std::exp2(highest[r] - reference);
+        theirs[i] = std::exp2(other.highest[r] - reference);
+        highest[r] = top;
+        sum[r] = sum[r] * mine[i] + other.sum[r] * theirs[i];
+      }
+      for (int64_t d = 0; d < width; ++d) {
+        float* const to = out.data() + first * width + d * lanes;
+        const float* const from = other.out.data() + first * width + d * lanes;
+        for (int64_t i = 0; i < lanes; ++i) to[i] = to[i] * mine[i] + from[i] * theirs[i];
+      }
+    }
+  }
+};
+
+class ForwardWalk {
+ public:
+  ForwardWalk(const Shape& shape, const Plan& plan, const at::Tensor& q, const at::Tensor& mask,
+              const Absorbed& absorbed)
+      : shape_(shape),
+        plan_(plan),
+        absorbed_(absorbed),
+        key_width_(absorbed.key != nullptr ? absorbed.key->features.count : shape.key_width),
+        value_width_(absorbed.value != nullptr ? absorbed.value->features.count : shape.value_width),
+        out_(at::empty({shape.batch, shape.heads, shape.queries, shape.value_width}, q.options().dtype(at::kFloat))),
+        lse_(at::empty({shape.batch, shape.heads, shape.queries}, q.options().dtype(at::kFloat))),
+        queries_(shape, q),
+        outputs_(shape, out_),
+        sums_(shape, lse_.unsqueeze(3)),
+        visibility_(shape, mask) {}
+
+  std::tuple<at::Tensor, at::Tensor> run(at::Device device, const MakeReader& make_reader) {
+    const auto key_parts = static_cast<int64_t>(plan_.key_parts.size());
+    std::vector<std::vector<State>> states(plan_.parts());
+    run_parts(plan_.parts(), device, [&](int64_t index) {
+      const auto part = plan_.part(index);
+      const auto reader = make_reader();
+      auto heads = walk(part, *reader);
+      if (key_parts == 1) {
+        finish(part, heads);
+      } else {
+        states[index] = std::move(heads);
+      }
+    });
+    if (key_parts == 1) return {out_, lse_};
+    run_parts(plan_.parts() / key_parts, device, [&](int64_t group) {
+      const auto part = plan_.part(group * key_parts);
+      auto& total = states[group * key_parts];
+      for (int64_t k = 1; k < key_parts; ++k) {
+        for (int64_t h = 0; h < shape_.item_heads(); ++h) {
+          total[h].absorb(states[group * key_parts + k][h], blocks_of(part.rows), shape_.value_width);
+        }
+      }
+      finish(part, total);
+    });
+    return {out_, lse_};
+  }
+
+ private:
+  // The states of a part's rows, a key head each, with outputs of the call's own width.
+  std::vector<State> walk(const Plan::Part& part, TileReader& reader) const {
+    const auto blocks = blocks_of(part.rows);
+    const int64_t heads = shape_.item_heads();
+    std::vector<Floats> q;
+    for (int64_t h = 0; h < heads; ++h) {
+      q.push_back(
+          queries_.to_lanes(part.item, h, part.rows, blocks, static_cast<float>(shape_.scalars.scale * kLog2E)));
+      if (absorbed_.key != nullptr) q[h] = lift(*absorbed_.key, h, q[h], blocks);
+    }
+    std::vector<State> running(heads, State(blocks, value_width_)), total;
+    const auto add_up = [&] {
+      if (total.empty()) {
+        total = std::move(running);
+        return;
+      }
+      for (int64_t h = 0; h < heads; ++h) total[h].absorb(running[h], blocks, value_width_);
+    };
+    int64_t piece = 0;
+    Scratch scratch;
+    for_each_tile(plan_, part, visibility_, reader, heads * blocks.count(),
+                  [&](const Tile& tile, int64_t begin, auto&& block_done) {
+                    if ((begin - part.keys.begin) / kKeysASum != piece) {
+                      piece = (begin - part.keys.begin) / kKeysASum;
+                      add_up();
+                      running.assign(heads, State(blocks, value_width_));
+                    }
+                    for (int64_t h = 0; h < heads; ++h) {
+                      for (int64_t b = 0; b < blocks.count(); ++b) {
+                        step(part, tile, h, b, blocks, q[h], running[h], scratch);
+                        block_done();
+                      }
+                    }
+                  });
+    add_up();
+    if (absorbed_.value != nullptr) {
+      for (int64_t h = 0; h < heads; ++h) total[h].out = lower(*absorbed_.value, h, total[h].out, blocks);
+    }
+    return total;
+  }
+
+  void step(const Plan::Part& part, const Tile& tile, int64_t head, int64_t block, const Blocks& blocks,
+            const Floats& q, State& state, Scratch& scratch) const {
+    const int64_t first = blocks.begin(block), row = part.rows.begin + first, lanes = blocks.lanes_of(block);
+    const auto keys =
+        for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);
+    if (!keys) return;
+    kernels::tile_kernels().forward(*keys, {.lanes = lanes,
+                                            .q = q.data() + first * key_width_,
+                                            .highest = state.highest.data() + first,
+                                            .sum = state.sum.data() + first,
+                                            .out = state.out.data() + first * value_width_,
+                                            .scores = scratch.take(Scratch::scores, keys->keys * lanes)});
+  }
+
+  // Divides by the sums, and writes out and lse.
+  void finish(const Plan::Part& part, std::vector<State>& heads) const {
+    const auto blocks = blocks_of(part.rows);
+    for (int64_t h = 0; h < shape_.item_heads(); ++h) {
+      State& state = heads[h];
+      Floats inverse(blocks.lanes);
+      for (int64_t b = 0; b < blocks.count(); ++b) {
+        const int64_t lanes = blocks.lanes_of(b), first = blocks.begin(b);
+        for (int64_t i = 0; i < lanes; ++i) {
+          const int64_t r = first + i;
+          const bool empty = state.highest[r] == -INFINITY;
+          inverse[i] = empty ? 0.0F : 1.0F / state.sum[r];
+          if (i < blocks.rows_of(b)) {
+            *sums_.row(part.item, h, part.rows.begin + r) =
+                empty ? -INFINITY : (state.highest[r] + std::log2(state.sum[r])) * static_cast<float>(1.0 / kLog2E);
+          }
+        }
+        for (int64_t d = 0; d < shape_.value_width; ++d) {
+          float* const out = state.out.data() + first * shape_.value_width + d * lanes;
+          for (int64_t i = 0; i < lanes; ++i) out[i] *= inverse[i];
+        }
+      }
+      outputs_.from_lanes(part.item, h, part.rows, blocks, state.out, 1.0F);
+    }
+  }
+
+  const Shape& shape_;
+  const Plan& plan_;
+  const Absorbed& absorbed_;
+  int64_t key_width_, value_width_;  // of a tile's keys and values
+  at::Tensor out_, lse_;
+  HeadRows queries_, outputs_, sums_;
+  Visibility visibility_;
+};
+
+}  // namespace
+
+std::tuple<at::Tensor, at::Tensor> forward(const Shape& shape, const Plan& plan, const at::Tensor& q,
+                                           const at::Tensor& mask, const Absorbed& absorbed, const MakeReader& reader) {
+  auto [out, lse] = ForwardWalk(shape, plan, q, mask, absorbed).run(q.device(), reader);
+  return {out.to(q.scalar_type()), lse};
+}
+
+}  // namespace perceive::ops::cpu

@@ -1,0 +1,68 @@
+// Rows to lanes and back.
+#include "perceive/ops/cpu/rows.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "perceive/kernels/rows.h"
+
+namespace perceive::ops::cpu {
+
+HeadRows::HeadRows(const Shape& shape, const at::Tensor& tensor)
+    : shape_(shape),
+      tensor_(tensor.scalar_type() == at::kFloat && tensor.stride(3) == 1 ? tensor
+                                                                          : tensor.to(at::kFloat).contiguous()),
+      data_(tensor_.data_ptr<float>()),
+      strides_{tensor_.stride(0), tensor_.stride(1), tensor_.stride(2)},
+      width_(tensor.size(3)) {}
+
+float* HeadRows::row(int64_t item, int64_t head, int64_t row) const {
+  return data_ + shape_.batch_of(item) * strides_[0] +
+         shape_.head_of(shape_.key_head_of(item, head), row) * strides_[1] + shape_.query_of(row) * strides_[2];
+}
+
+template <class Body>
+void HeadRows::for_runs(int64_t item, int64_t head, const Range& rows, Body&& body) const {
+  for (int64_t r = rows.begin; r < rows.end;) {
+    const int64_t count = std::min(rows.end - r, shape_.queries - shape_.query_of(r));
+    body(r - rows.begin, count, row(item, head, r));
+    r += count;
+  }
+}
+
+Floats HeadRows::to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor) const {
+  Floats lanes(blocks.padded_rows() * width_, 0.0F);
+  for (int64_t b = 0; b < blocks.count(); ++b) {
+    float* const block = lanes.data() + blocks.begin(b) * width_;
+    const int64_t begin = rows.begin + blocks.begin(b);
+    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, const float* from) {
+      kernels::row_kernels().transpose(from, strides_[2], count, width_, factor, block + first, blocks.lanes_of(b));
+    });
+  }
+  return lanes;
+}
+
+void HeadRows::from_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, const Floats& lanes,
+                          float factor) const {
+  for (int64_t b = 0; b < blocks.count(); ++b) {
+    const float* const block = lanes.data() + blocks.begin(b) * width_;
+    const int64_t begin = rows.begin + blocks.begin(b);
+    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, float* to) {
+      kernels::row_kernels().transpose(block + first, blocks.lanes_of(b), width_, count, factor, to, strides_[2]);
+    });
+  }
+}
+
+Floats HeadRows::to_rows(int64_t item, int64_t head, const Range& rows, int64_t pitch, float factor) const {
+  Floats result(rows.size() * pitch, 0.0F);
+  for_runs(item, head, rows, [&](int64_t first, int64_t count, const float* from) {
+    for (int64_t r = 0; r < count; ++r) {
+      kernels::row_kernels().normalise(from + r * strides_[2], width_, 0.0F, factor,
+                                       result.data() + (first + r) * pitch);
+    }
+  });
+  return result;
+}
+
+}  // namespace perceive::ops::cpu
