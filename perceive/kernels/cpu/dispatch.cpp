@@ -21,12 +21,13 @@ struct Tables {
   const char* name;
   const TileKernels& tile;
   const RowKernels& row;
+  const PeakLoops& peak;
 };
 
 Tables choose() {
-  const Tables portable{"default", portable::tile_table(), portable::row_table()};
-  const Tables avx2{"avx2", avx2::tile_table(), avx2::row_table()};
-  const Tables avx512{"avx512", avx512::tile_table(), avx512::row_table()};
+  const Tables portable{"default", portable::tile_table(), portable::row_table(), portable::peak_table()};
+  const Tables avx2{"avx2", avx2::tile_table(), avx2::row_table(), avx2::peak_table()};
+  const Tables avx512{"avx512", avx512::tile_table(), avx512::row_table(), avx512::peak_table()};
   const char* const told = std::getenv("PERCEIVE_CPU");
   const std::string name = told != nullptr ? told : "";
   const auto require = [&](bool present, const Tables& tables) -> const Tables& {
@@ -52,6 +53,9 @@ const TileKernels& tile_kernels() {
 }
 const RowKernels& row_kernels() {
   return tables().row;
+}
+const PeakLoops& peak_loops() {
+  return tables().peak;
 }
 const char* instruction_set() {
   return tables().name;

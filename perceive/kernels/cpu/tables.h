@@ -1,6 +1,7 @@
 // The kernel tables, one an instruction set.
 #pragma once
 
+#include "perceive/kernels/peak.h"
 #include "perceive/kernels/rows.h"
 #include "perceive/kernels/tile.h"
 
@@ -10,6 +11,7 @@ namespace perceive::kernels {
   namespace isa {                  \
   const TileKernels& tile_table(); \
   const RowKernels& row_table();   \
+  const PeakLoops& peak_table();   \
   }
 PERCEIVE_TABLES(portable)
 PERCEIVE_TABLES(avx2)
