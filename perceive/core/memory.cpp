@@ -1,17 +1,50 @@
-// Memory sizes for messages.
+// Memory as Linux counts it, and its sizes for messages.
 #include "perceive/core/memory.h"
 
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string_view>
 
 #include "perceive/core/error.h"
 
 namespace perceive::core {
+namespace {
+
+// The bytes of a line such as "VmHWM:    1672 kB"; 0 where there is none.
+double bytes_in(const char* file, std::string_view name) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with(name)) return 1024.0 * std::atof(line.c_str() + name.size());
+  }
+  return 0;
+}
+
+}  // namespace
 
 double physical_memory() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+double available_memory() {
+  return bytes_in("/proc/meminfo", "MemAvailable:");
+}
+
+double resident_memory() {
+  return bytes_in("/proc/self/status", "VmRSS:");
+}
+
+double peak_resident_memory() {
+  return bytes_in("/proc/self/status", "VmHWM:");
+}
+
+bool restart_peak_memory() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;  // proc(5)
+  return file.good();
 }
 
 std::string readable_bytes(double bytes) {
