@@ -28,13 +28,17 @@ std::string options_help(core::OptionRef options) {
       "Configuration, from left to right: defaults, then files and options in the order given.\n"
       "  --config FILE    YAML or JSON; may be repeated\n";
   std::string group, choice;
+  bool was_nested = true;
   std::map<std::string, std::string> types;  // of the options listed so far, by path
   for (const auto& line : core::list_options(options)) {
     types[line.path] = line.type;
     if (line.type == "group") continue;
     const auto new_group = line.path.substr(0, line.path.find('.'));
-    if (new_group != group) text += "\n";
+    // Single options stand together.
+    const bool nested = new_group != line.path;
+    if (new_group != group && (nested || was_nested)) text += "\n";
     group = new_group;
+    was_nested = nested;
     const auto new_choice = line.of_class.empty() ? "" : choice_above(line, types);
     if (!new_choice.empty() && new_choice != choice) text += fmt::format(" with --{}\n", new_choice);
     choice = new_choice;
