@@ -6,6 +6,7 @@
 #include <csignal>
 #include <new>
 
+#include "cli/bench/command.h"
 #include "cli/info.h"
 #include "cli/libtorch.h"
 #include "cli/tasks/tasks.h"
@@ -20,6 +21,7 @@ using perceive::core::ExitCode;
 
 std::vector<Command> commands() {
   auto all = perceive::cli::task_commands();
+  all.push_back(perceive::cli::bench::bench_command());
   all.push_back({"info",
                  "version, libtorch, instruction sets, threads and devices of this machine",
                  {},
