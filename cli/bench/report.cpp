@@ -57,7 +57,7 @@ std::string table(const Report& report) {
                                  s.heads, s.latents, s.keys, s.grid.empty() ? "" : " on a grid " + *report.options.grid,
                                  s.width(), s.head_dim, name_of(report.options.dtype), at::get_num_threads());
   text += fmt::format("{}: float32 multiply-adds {:.1f} GFLOP/s before, {:.1f} after; reads {:.1f} GB/s, {:.1f}\n",
-                      kernels::tile_kernels().name, report.before.flops * kGiga, report.after.flops * kGiga,
+                      kernels::instruction_set(), report.before.flops * kGiga, report.after.flops * kGiga,
                       report.before.bytes * kGiga, report.after.bytes * kGiga);
   text += fmt::format("  {:<20} {:>10} {:>9} {:>8} {:>9} {:>13} {:>9}\n", "", "median", "GFLOP/s", "of peak", "x ours",
                       "extra memory", "error");
@@ -69,7 +69,7 @@ std::string table(const Report& report) {
 }
 
 nlohmann::json json_of(const Report& report) {
-  const nlohmann::json machine = {{"instructions", kernels::tile_kernels().name},
+  const nlohmann::json machine = {{"instructions", kernels::instruction_set()},
                                   {"threads", at::get_num_threads()},
                                   {"peak_gflops", {report.before.flops * kGiga, report.after.flops * kGiga}},
                                   {"read_gigabytes", {report.before.bytes * kGiga, report.after.bytes * kGiga}}};
