@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "perceive/ops/read_ahead.h"
 #include "perceive/ops/registration.h"
 
 namespace perceive::ops {
@@ -22,18 +23,10 @@ class Chunks : public torch::CustomClassHolder {
 
   void each(
       const std::function<void(const at::Tensor& values, const at::Tensor& mask, const SourceRange&)>& body) const {
-    const int64_t step = std::max<int64_t>(source.chunk, 1);
-    for (int64_t first = 0; first < source.length; first += step) {
-      const int64_t count = std::min(step, source.length - first);
-      const auto values = source.read(first, count);
-      const std::vector<int64_t> expected = {source.batch, count, source.channels};
-      TORCH_CHECK(values.defined() && values.sizes() == at::IntArrayRef(expected),
-                  "attend_source: the reader was asked for the keys ", first, " to ", first + count, ", ",
-                  at::IntArrayRef(expected), ", and gave ",
-                  values.defined() ? c10::str(values.sizes()) : std::string("nothing"));
-      body(values.detach(), source.mask.defined() ? source.mask.narrow(1, first, count) : at::Tensor(),
-           {first, source.length});
-    }
+    for_chunks(source, [&](const at::Tensor& values, int64_t first) {
+      const auto mask = source.mask.defined() ? source.mask.narrow(1, first, values.size(1)) : at::Tensor();
+      body(values, mask, {first, source.length});
+    });
   }
 };
 

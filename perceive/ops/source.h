@@ -23,7 +23,8 @@ struct Positions {
 };
 
 // Gives the values [B, count, C] of the keys first .. first + count. Called in increasing order, once a pass (the
-// backward pass is a second one), from one thread. The tensor may be overwritten by the next call.
+// backward pass is a second one), from one thread of the pass's own, without gradients, while the chunk before is
+// computed. The tensor may be overwritten by the next call. What it throws comes out of the operator as it is.
 using ChunkReader = std::function<at::Tensor(int64_t first, int64_t count)>;
 
 struct Source {
@@ -34,7 +35,8 @@ struct Source {
   // Values that arrive in chunks instead, and get no gradient.
   ChunkReader read;
   int64_t batch = 0, length = 0, channels = 0;  // B, M, C of what `read` gives
-  int64_t chunk = 1 << 16;                      // keys asked for at once
+  int64_t chunk = 1 << 16;                      // keys asked for at once; two chunks are held
+  bool stays = false;                           // no call of `read` overwrites what another gave: nothing is copied
 
   static Source of(at::Tensor values, Positions positions = {}, at::Tensor mask = {});
   static Source in_chunks(ChunkReader read, int64_t batch, int64_t length, int64_t channels, Positions positions = {},
