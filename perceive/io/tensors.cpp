@@ -5,47 +5,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <utility>
 
 #include "perceive/core/error.h"
 #include "perceive/io/files.h"
-#include "perceive/io/formats/safetensors.h"
+#include "perceive/io/tensor_entries.h"
 
 namespace perceive::io {
 namespace {
 
 using core::FileError;
-using safetensors::Dtype;
-
-constexpr std::array kPairs{
-    std::pair{Dtype::BOOL, at::kBool},
-    std::pair{Dtype::U8, at::kByte},
-    std::pair{Dtype::I8, at::kChar},
-    std::pair{Dtype::F8_E5M2, at::kFloat8_e5m2},
-    std::pair{Dtype::F8_E4M3, at::kFloat8_e4m3fn},
-    std::pair{Dtype::F8_E8M0, at::kFloat8_e8m0fnu},
-    std::pair{Dtype::F8_E4M3FNUZ, at::kFloat8_e4m3fnuz},
-    std::pair{Dtype::F8_E5M2FNUZ, at::kFloat8_e5m2fnuz},
-    std::pair{Dtype::I16, at::kShort},
-    std::pair{Dtype::U16, at::kUInt16},
-    std::pair{Dtype::F16, at::kHalf},
-    std::pair{Dtype::BF16, at::kBFloat16},
-    std::pair{Dtype::I32, at::kInt},
-    std::pair{Dtype::U32, at::kUInt32},
-    std::pair{Dtype::F32, at::kFloat},
-    std::pair{Dtype::C64, at::kComplexFloat},
-    std::pair{Dtype::F64, at::kDouble},
-    std::pair{Dtype::I64, at::kLong},
-    std::pair{Dtype::U64, at::kUInt64},
-};
-
-at::ScalarType scalar_type(const safetensors::Entry& entry, const std::string& file) {
-  const auto found = std::find_if(kPairs.begin(), kPairs.end(), [&](const auto& p) { return p.first == entry.dtype; });
-  if (found != kPairs.end()) return found->second;
-  throw FileError(fmt::format("{}: tensor {} has the dtype {}, which is not supported", file,
-                              safetensors::shown(entry.name), safetensors::info(entry.dtype).name));
-}
 
 safetensors::Entry entry_of(const std::string& name, const at::Tensor& tensor, const std::string& file) {
   const auto refuse = [&](const std::string& what) {
@@ -54,10 +22,9 @@ safetensors::Entry entry_of(const std::string& name, const at::Tensor& tensor, c
   if (!tensor.defined()) refuse("it is undefined");
   if (tensor.layout() != at::kStrided || tensor.is_quantized()) refuse("only dense tensors can be saved");
   if (tensor.is_meta()) refuse("it is on the meta device and has no values");
-  const auto type = tensor.scalar_type();
-  const auto found = std::find_if(kPairs.begin(), kPairs.end(), [&](const auto& p) { return p.second == type; });
-  if (found == kPairs.end()) refuse(fmt::format("safetensors has no dtype for {}", c10::toString(type)));
-  return {.name = name, .dtype = found->first, .shape = tensor.sizes().vec()};
+  const auto dtype = dtype_of(tensor.scalar_type());
+  if (!dtype) refuse(fmt::format("safetensors has no dtype for {}", c10::toString(tensor.scalar_type())));
+  return {.name = name, .dtype = *dtype, .shape = tensor.sizes().vec()};
 }
 
 }  // namespace
@@ -65,13 +32,7 @@ safetensors::Entry entry_of(const std::string& name, const at::Tensor& tensor, c
 Tensors load_tensors(const std::filesystem::path& path, Metadata* metadata) {
   const InputFile file(path);
   const std::string name = path.string();
-  std::string text(std::min<uint64_t>(safetensors::kLengthBytes, file.size()), '\0');
-  file.read(0, text.data(), text.size());
-  text.resize(safetensors::header_bytes(text, file.size(), name));
-  file.read(safetensors::kLengthBytes, text.data(), text.size());
-  auto header = safetensors::parse_header(text, file.size(), name);
-
-  const uint64_t data = safetensors::kLengthBytes + text.size();
+  auto [header, data] = read_entries(file);
   Tensors tensors;
   for (const auto& entry : header.entries) {
     auto tensor = at::empty(entry.shape, at::TensorOptions().dtype(scalar_type(entry, name)));
