@@ -69,6 +69,7 @@ class InputFile {
   explicit InputFile(std::filesystem::path path);
   uint64_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
+  int descriptor() const { return file_.get(); }
   void read(uint64_t offset, void* to, uint64_t bytes) const;
 
  private:

@@ -1,0 +1,29 @@
+// How much memory a piece of work took at its peak.
+#pragma once
+
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace perceive {
+
+// A line of /proc/self/status, such as VmHWM, in bytes.
+inline double memory_of_this_process(const std::string& line) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    double kilobytes = 0;
+    if (word == line + ":" && status >> kilobytes) return 1024 * kilobytes;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+// By how many bytes the resident memory rose above what it is now while `work` ran.
+template <class Work>
+double peak_growth(Work&& work) {
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts again from here
+  const double before = memory_of_this_process("VmRSS");
+  work();
+  return memory_of_this_process("VmHWM") - before;
+}
+
+}  // namespace perceive
