@@ -56,7 +56,11 @@ PerceiverIOImpl::PerceiverIOImpl(const PerceiverIOOptions& options) {
 }
 
 at::Tensor PerceiverIOImpl::forward(const at::Tensor& input, const at::Tensor& mask) {
-  return decoder_->forward(encoder_->forward(input_->source(input, mask)));
+  return decoder_->forward(encode(input, mask));
+}
+
+at::Tensor PerceiverIOImpl::encode(const at::Tensor& input, const at::Tensor& mask) {
+  return encoder_->forward(input_->source(input, mask));
 }
 
 AttentionMaps PerceiverIOImpl::attention_maps(const at::Tensor& input, const at::Tensor& mask) {

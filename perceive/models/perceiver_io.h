@@ -46,6 +46,10 @@ class PerceiverIOImpl : public torch::nn::Module {
   // Images [B, height, width, channels] to logits [B, classes]. mask: bool, true where a pixel counts, [B, height,
   // width] or [B, M]. Throws c10::ValueError that names the tensor where shapes do not fit.
   at::Tensor forward(const at::Tensor& input, const at::Tensor& mask = {});
+  // The two halves of forward(): the latents [B, N, D], and what reads them, also in blocks of output rows where there
+  // are very many (nn::Decoder::decode and loss).
+  at::Tensor encode(const at::Tensor& input, const at::Tensor& mask = {});
+  nn::Decoder& decoder() { return decoder_; }
   // Without gradients. In training mode residual dropout makes the maps of the decoder random; call eval() first.
   AttentionMaps attention_maps(const at::Tensor& input, const at::Tensor& mask = {});
   nn::InputAdapter& input() { return *input_; }

@@ -1,6 +1,10 @@
 // The Perceiver IO decoder.
 #include "perceive/nn/decoder.h"
 
+#include <algorithm>
+
+#include "perceive/nn/block_loss.h"
+
 namespace perceive::nn {
 
 void check(const DecoderOptions& options, int64_t query_channels, int64_t latent_channels, const std::string& key) {
@@ -16,6 +20,32 @@ DecoderImpl::DecoderImpl(const DecoderOptions& options, std::shared_ptr<OutputAd
 
 at::Tensor DecoderImpl::forward(const at::Tensor& latents) {
   return output_->forward(cross_->forward(output_->queries(), ops::Source::of(latents)));
+}
+
+at::Tensor DecoderImpl::outputs(const at::Tensor& latents, const at::Tensor& queries) {
+  return output_->outputs(cross_->forward(queries, ops::Source::of(latents)));
+}
+
+void DecoderImpl::decode(const at::Tensor& latents, int64_t block,
+                         const std::function<void(const at::Tensor& outputs, int64_t first)>& body) {
+  TORCH_CHECK_VALUE(block > 0, "Decoder: a block must have at least 1 row; got ", block);
+  const at::NoGradGuard no_grad;
+  const int64_t rows = output_->rows();
+  for (int64_t first = 0; first < rows; first += block) {
+    body(outputs(latents, output_->queries(first, std::min(block, rows - first))), first);
+  }
+}
+
+at::Tensor DecoderImpl::loss(const at::Tensor& latents, int64_t block,
+                             const std::function<at::Tensor(const at::Tensor& outputs, int64_t first)>& loss) {
+  BlockLossInputs inputs{latents, output_->learned(), {}};
+  for (const auto& parameter : parameters()) {
+    if (!parameter.is_same(inputs.learned)) inputs.parameters.push_back(parameter);
+  }
+  const auto loss_of_block = [&](const at::Tensor& shared, const at::Tensor& learned, int64_t first, int64_t count) {
+    return loss(outputs(shared, output_->make_queries(first, count, learned)), first);
+  };
+  return sum_of_block_losses(loss_of_block, inputs, output_->rows(), block);
 }
 
 at::Tensor DecoderImpl::weights(const at::Tensor& latents) {

@@ -1,10 +1,19 @@
-// Logits from learned queries.
+// Logits from learned queries, and grids from queries of their places.
 #include "perceive/nn/output_adapter.h"
 
+#include <c10/util/StringUtil.h>
+
+#include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
 #include "perceive/nn/learned_array.h"
+#include "perceive/ops/fourier.h"
 
 namespace perceive::nn {
+
+at::Tensor OutputAdapter::queries(int64_t first, int64_t count) {
+  const auto array = learned();
+  return make_queries(first, count, array.defined() ? array.narrow(0, first, count) : array);
+}
 
 void check(const ClassificationOutputOptions& options, const std::string& key) {
   require_at_least(key + "num_classes", options.num_classes, 1);
@@ -23,8 +32,37 @@ ClassificationOutputImpl::ClassificationOutputImpl(const ClassificationOutputOpt
   linear_ = register_module("linear", torch::nn::Linear(options.query_channels, options.num_classes));
 }
 
-at::Tensor ClassificationOutputImpl::forward(const at::Tensor& answers) {
-  return linear_->forward(answers).squeeze(1);
+at::Tensor ClassificationOutputImpl::make_queries(int64_t, int64_t, const at::Tensor& learned) {
+  return learned.unsqueeze(0);
+}
+
+void check(const GridOutputOptions& options, const std::string& key) {
+  if (options.shape.size() < 2) {
+    throw core::ConfigError(c10::str(key,
+                                     "shape must hold at least one size and the number of channels, channels last; "
+                                     "got [",
+                                     c10::Join(", ", options.shape), "]"));
+  }
+  for (const int64_t size : options.shape) require_at_least(key + "shape", size, 1);
+  require_at_least(key + "frequency_bands", options.frequency_bands, 1);
+}
+
+GridOutputImpl::GridOutputImpl(const GridOutputOptions& options) : options_(options) {
+  check(options);
+  ops::FourierOptions fourier{.bands = options.frequency_bands};
+  fourier.grid.assign(options.shape.begin(), options.shape.end() - 1);
+  positions_ = ops::fourier_positions(fourier);
+  linear_ = register_module("linear", torch::nn::Linear(positions_.width(), options.shape.back()));
+}
+
+at::Tensor GridOutputImpl::make_queries(int64_t first, int64_t count, const at::Tensor&) {
+  return positions_.expand(first, count).to(linear_->weight.options()).unsqueeze(0);
+}
+
+at::Tensor GridOutputImpl::forward(const at::Tensor& answers) {
+  std::vector<int64_t> sizes{answers.size(0)};
+  sizes.insert(sizes.end(), options_.shape.begin(), options_.shape.end());
+  return outputs(answers).view(sizes);
 }
 
 }  // namespace perceive::nn

@@ -1,17 +1,34 @@
 // What a decoder asks of the latents, and what it makes of the answers.
+//
+// Shapes: B batch, O output rows, R rows of a block, F channels of a query, E channels of an output row.
 #pragma once
 
 #include <torch/nn/module.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include <vector>
+
+#include "perceive/ops/source.h"
+
 namespace perceive::nn {
 
+// A row of the output depends on its own query only, so that any block of rows can be made without the rest.
 class OutputAdapter : public torch::nn::Module {
  public:
-  virtual int64_t query_channels() const = 0;                 // F
-  virtual at::Tensor queries() = 0;                           // [1, O, F]
-  virtual at::Tensor forward(const at::Tensor& answers) = 0;  // of [B, O, F]
+  virtual int64_t query_channels() const = 0;  // F
+  virtual int64_t rows() const = 0;            // O
+  // A learned array [O, ·] of which each query is made of its own row; undefined where there is none.
+  virtual at::Tensor learned() const { return {}; }
+  // The queries [1, count, F] of the rows from `first` on; `learned` is [count, ·], these rows of learned().
+  virtual at::Tensor make_queries(int64_t first, int64_t count, const at::Tensor& learned) = 0;
+  // answers [B, R, F] to output rows [B, R, E].
+  virtual at::Tensor outputs(const at::Tensor& answers) = 0;
+  // Answers to all queries, [B, O, F], to the output in the shape of its task.
+  virtual at::Tensor forward(const at::Tensor& answers) { return outputs(answers); }
+
+  at::Tensor queries(int64_t first, int64_t count);  // [1, count, F]
+  at::Tensor queries() { return queries(0, rows()); }
 };
 
 struct ClassificationOutputOptions {
@@ -34,13 +51,46 @@ class ClassificationOutputImpl : public OutputAdapter {
  public:
   explicit ClassificationOutputImpl(const ClassificationOutputOptions& options);
   int64_t query_channels() const override { return query_.size(1); }
-  at::Tensor queries() override { return query_.unsqueeze(0); }
-  at::Tensor forward(const at::Tensor& answers) override;
+  int64_t rows() const override { return query_.size(0); }
+  at::Tensor learned() const override { return query_; }
+  at::Tensor make_queries(int64_t first, int64_t count, const at::Tensor& learned) override;
+  at::Tensor outputs(const at::Tensor& answers) override { return linear_->forward(answers); }
+  at::Tensor forward(const at::Tensor& answers) override { return outputs(answers).squeeze(1); }
 
  private:
   at::Tensor query_;
   torch::nn::Linear linear_{nullptr};
 };
 TORCH_MODULE(ClassificationOutput);
+
+struct GridOutputOptions {
+  static constexpr const char* kName = "grid";
+  std::vector<int64_t> shape = {28, 28, 1};
+  int64_t frequency_bands = 32;
+};
+template <class Visitor>
+void visit(GridOutputOptions& o, Visitor&& field) {
+  field("shape", o.shape, "sizes of the output, channels last: height, width, channels (any number of axes)");
+  field("frequency_bands", o.frequency_bands, "frequencies of the Fourier position features, an axis");
+}
+void check(const GridOutputOptions& options, const std::string& key = "");
+
+// A query for each place of a grid: its axes · (2 · bands + 1) Fourier features, made when they are asked for. Gives
+// [B, spatial…, channels], in blocks [B, R, channels] in row-major order. Registers linear.
+class GridOutputImpl : public OutputAdapter {
+ public:
+  explicit GridOutputImpl(const GridOutputOptions& options);
+  int64_t query_channels() const override { return positions_.width(); }
+  int64_t rows() const override { return positions_.length(); }
+  at::Tensor make_queries(int64_t first, int64_t count, const at::Tensor& learned) override;
+  at::Tensor outputs(const at::Tensor& answers) override { return linear_->forward(answers); }
+  at::Tensor forward(const at::Tensor& answers) override;
+
+ private:
+  GridOutputOptions options_;
+  ops::Positions positions_;  // as computed, in float32 on the CPU
+  torch::nn::Linear linear_{nullptr};
+};
+TORCH_MODULE(GridOutput);
 
 }  // namespace perceive::nn

@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/autograd.h>
 
 #include "perceive/core/config.h"
 #include "perceive/core/error.h"
@@ -62,6 +63,27 @@ TEST(PerceiverIO, HasTheGradientsOfFiniteDifferences) {
       EXPECT_NEAR(grad, (up - down) / (2 * kStep), 1e-6 * std::max(1.0, std::abs(grad)));
     }
   }
+}
+
+TEST(PerceiverIO, DecodesAndTrainsInBlocksOfOutputRows) {
+  at::manual_seed(3);
+  auto options = tiny();
+  options.output = nn::ClassificationOutputOptions{3, 7, 4};
+  PerceiverIO model(options);
+  model->to(at::kDouble);
+  const auto input = images(2, at::kDouble);
+  const auto whole = model->forward(input);
+  std::vector<at::Tensor> blocks;
+  model->decoder()->decode(model->encode(input), 3,
+                           [&](const at::Tensor& outputs, int64_t) { blocks.push_back(outputs); });
+  EXPECT_TRUE(at::allclose(at::cat(blocks, 1), whole, 1e-12, 1e-12));
+
+  const auto parameters = model->parameters();
+  const auto expected = torch::autograd::grad({whole.square().sum()}, parameters);
+  const auto loss = model->decoder()->loss(model->encode(input), 3,
+                                           [](const at::Tensor& outputs, int64_t) { return outputs.square().sum(); });
+  const auto found = torch::autograd::grad({loss}, parameters);
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-10, 1e-10)) << i;
 }
 
 TEST(PerceiverIO, LearnsToTellTwoImagesApart) {
