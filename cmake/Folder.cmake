@@ -30,7 +30,7 @@ function(perceive_kernels)
     target_link_libraries(perceive_kernels_${isa} PRIVATE perceive_options)
     target_compile_definitions(perceive_kernels_${isa} PRIVATE PERCEIVE_ISA=${isa})
     # A multiplication and an addition may become one instruction; the sums stay in the order written.
-    target_compile_options(perceive_kernels_${isa} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -Wno-psabi ${flags})
+    target_compile_options(perceive_kernels_${isa} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -falign-loops=64 -Wno-psabi ${flags})
     target_link_libraries(perceive_library PRIVATE perceive_kernels_${isa})
   endforeach()
 endfunction()

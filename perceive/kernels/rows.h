@@ -8,6 +8,8 @@ namespace perceive::kernels {
 struct RowKernels {
   // The mean of n > 0 numbers, and the sum of their squared deviations from it.
   void (*statistics)(const float* x, int64_t n, float& mean, float& deviation);
+  // x = 1 / sqrt(x · factor + addend)
+  void (*inverse_root)(float* x, int64_t n, float factor, float addend);
   // Whether all are.
   bool (*finite)(const float* x, int64_t n);
   // The sum of x · y.

@@ -37,6 +37,12 @@ struct GridKeys {
   int64_t segment_count = 0;
 };
 
+// Rows of memory that will be read soon; the kernels ask for them bit by bit while they compute.
+struct Ahead {
+  const char* row = nullptr;  // the first
+  int64_t stride = 0, bytes = 0, rows = 0;
+};
+
 // The keys of a tile: k [keys, key_width], v [keys, value_width]; or `grid`, where k and v are empty, the widths those
 // of q and out, and the same.
 struct KeyTile {
@@ -46,6 +52,7 @@ struct KeyTile {
   // [keys][lanes] or null: added to the scores (0 or -inf), and multiplied with the weights (dropout).
   const float* add = nullptr;
   const float* multiply = nullptr;
+  Ahead ahead[2];
 };
 
 // FlashAttention (Dao 2022, algorithm 1), with a reference of the exponentials that moves only where scores outgrow it.

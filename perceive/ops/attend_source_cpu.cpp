@@ -60,10 +60,10 @@ struct Call {
  private:
   // Every part lifts its queries and lowers its sums: parts must be long against that.
   int64_t lifting(SourcePlan chosen) const {
-    int64_t keys = 0;
+    int64_t keys = 1;
     const int64_t work_a_key = chosen == SourcePlan::separable ? 32 : shape.key_width + shape.value_width;
     for (const auto* side : {absorbed.key, absorbed.value}) {
-      if (side != nullptr) keys += 8 * side->width * side->features.count / work_a_key;
+      if (side != nullptr) keys += 4 * side->width * side->features.count / work_a_key;
     }
     return keys;
   }
@@ -106,7 +106,7 @@ SourceGradients attend_source_backward_cpu(const at::Tensor& grad_out, const at:
   const Call call(resolve_plan(projection.plan, work), q, values, axes, projection, range, scalars);
   at::Tensor grad_values;
   if (values_need_grad) grad_values = at::zeros(values.sizes(), values.options().dtype(at::kFloat));
-  std::vector<std::shared_ptr<cpu::SourceGradients>> groups(cpu::backward_groups(call.plan).size());
+  std::vector<std::shared_ptr<cpu::SourceGradients>> groups(cpu::groups_of(call.plan).size());
   const auto walked = cpu::backward(
       call.shape, call.plan, {grad_out, grad_lse, q, mask_as_4d(mask), out, lse, values_need_grad}, call.absorbed,
       [&](int64_t group) -> cpu::BackwardGroup {

@@ -8,6 +8,7 @@ namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
 
 using Segment = GridKeys::Segment;
+constexpr int kKeys = 4;  // worked on at once
 
 // The sum of the rows that all keys of a segment share.
 template <int V>
@@ -18,28 +19,58 @@ inline void shared_rows(const Segment& segment, const float* rows, int64_t lanes
   }
 }
 
-// finish(j, v, score) for the keys of a tile against `rows` [features][lanes]. D inputs, or any number of them (-1).
+// The scores of R keys of a segment from j on, against `rows` [features][lanes], to finish(j, scores).
+template <int R, int V, int D, class Finish>
+__attribute__((always_inline)) inline void scores_of_keys(const GridKeys& grid, int64_t j, const float* rows,
+                                                          int64_t lanes, const Register (&shared)[V], Finish& finish) {
+  const int64_t depth = D < 0 ? grid.depth : D;
+  const float* const constant = rows + grid.constant * lanes;
+  const float* const x = grid.inputs.data + j * grid.inputs.stride;
+  Register scores[R][V];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+    const float* const column = rows + grid.column[j + r] * lanes;
+    const Register factor = broadcast(grid.factor[j + r]);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      scores[r][v] = (load(column + v * kWidth) + shared[v]) * factor + load(constant + v * kWidth);
+    }
+  }
+#pragma GCC unroll 4
+  for (int64_t d = 0; d < depth; ++d) {
+    Register row[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) row[v] = load(rows + d * lanes + v * kWidth);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const Register input = broadcast(x[r * grid.inputs.stride + d]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) scores[r][v] += input * row[v];
+    }
+  }
+  finish(j, scores);
+}
+
+// Those of all keys of a tile. D inputs, or any number of them (-1).
 template <int V, int D, class Finish>
 inline void scores_of(const KeyTile& tile, const float* rows, int64_t lanes, Finish& finish) {
   const GridKeys& grid = *tile.grid;
-  const int64_t depth = D < 0 ? grid.depth : D;
-  const float* const constant = rows + grid.constant * lanes;
   for (int64_t s = 0; s < grid.segment_count; ++s) {
     const Segment& segment = grid.segments[s];
     Register shared[V];
     shared_rows<V>(segment, rows, lanes, shared);
-    for (int64_t j = segment.begin; j < segment.end; ++j) {
-      const float* const x = grid.inputs.data + j * grid.inputs.stride;
-      const float* const column = rows + grid.column[j] * lanes;
-      const Register factor = broadcast(grid.factor[j]);
+    int64_t j = segment.begin;
+    for (; j + kKeys <= segment.end; j += kKeys) scores_of_keys<kKeys, V, D>(grid, j, rows, lanes, shared, finish);
+    for (; j < segment.end; ++j) scores_of_keys<1, V, D>(grid, j, rows, lanes, shared, finish);
+  }
+}
+
+template <int R, int V>
+inline void store_keys(const Register (&keys)[R][V], int64_t lanes, float* to) {
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        Register score = load(constant + v * kWidth);
-        score += (load(column + v * kWidth) + shared[v]) * factor;
-        for (int64_t d = 0; d < depth; ++d) score += broadcast(x[d]) * load(rows + d * lanes + v * kWidth);
-        finish(j, v, score);
-      }
-    }
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store(to + r * lanes + v * kWidth, keys[r][v]);
   }
 }
 
@@ -113,15 +144,16 @@ void grid_forward(const KeyTile& tile, const ForwardBlock& block) {
     bool served = false;
     if (tile.add == nullptr && tile.multiply == nullptr) {
       Weigher<V> weigher(block);
-      const auto finish = [&](int64_t j, int v, Register score) {
-        store(block.scores + j * lanes + v * kWidth, weigher(v, score));
+      const auto finish = [&weigher, lanes, to = block.scores]<int R>(int64_t j, Register(&scores)[R][V]) {
+        weigher(scores);
+        store_keys(scores, lanes, to + j * lanes);
       };
       scores_of<V, D>(tile, block.q, lanes, finish);
       served = weigher.commit();
     }
     if (!served) {
-      const auto finish = [&](int64_t j, int v, Register score) {
-        store(block.scores + j * lanes + v * kWidth, score);
+      const auto finish = [lanes, to = block.scores]<int R>(int64_t j, Register(&scores)[R][V]) {
+        store_keys(scores, lanes, to + j * lanes);
       };
       scores_of<V, D>(tile, block.q, lanes, finish);
       for (int64_t lane = 0; lane < lanes; lane += kWidth) softmax(tile, block, lane);
@@ -133,22 +165,35 @@ void grid_forward(const KeyTile& tile, const ForwardBlock& block) {
 void grid_backward(const KeyTile& tile, const BackwardBlock& block) {
   const int64_t lanes = block.lanes;
   with_sizes(tile.grid->depth, lanes / kWidth, [&]<int V, int D>() {
-    const auto weigh = [&](int64_t j, int v, Register score) {
-      Register weight = exp2(score - load(block.lse + v * kWidth));
-      if (tile.add != nullptr) {
-        weight = load(tile.add + j * lanes + v * kWidth) < Register{} ? Register{} : weight;
+    const auto weigh = [=, add = tile.add, lse = block.lse, to = block.scores]<int R>(int64_t j,
+                                                                                      Register(&scores)[R][V]) {
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+          const int64_t at = (j + r) * lanes + v * kWidth;
+          Register weight = exp2(scores[r][v] - load(lse + v * kWidth));
+          if (add != nullptr) weight = load(add + at) < Register{} ? Register{} : weight;
+          store(to + at, weight);
+        }
       }
-      store(block.scores + j * lanes + v * kWidth, weight);
     };
     scores_of<V, D>(tile, block.q, lanes, weigh);
-    const auto differentiate = [&](int64_t j, int v, Register grad) {
-      const int64_t at = j * lanes + v * kWidth;
-      const Register weight = load(block.scores + at);
-      if (tile.multiply != nullptr) {
-        grad *= load(tile.multiply + at);
-        store(block.scores + at, weight * load(tile.multiply + at));
+    const auto differentiate = [=, multiplier = tile.multiply, delta = block.delta, weights = block.scores,
+                                to = block.grad_scores]<int R>(int64_t j, Register(&grads)[R][V]) {
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+          const int64_t at = (j + r) * lanes + v * kWidth;
+          const Register weight = load(weights + at);
+          if (multiplier != nullptr) {
+            grads[r][v] *= load(multiplier + at);
+            store(weights + at, weight * load(multiplier + at));
+          }
+          store(to + at, weight * (grads[r][v] - load(delta + v * kWidth)));
+        }
       }
-      store(block.grad_scores + at, weight * (grad - load(block.delta + v * kWidth)));
     };
     scores_of<V, D>(tile, block.grad_out, lanes, differentiate);
     add_sums<V, D>(tile, block.grad_scores, block.grad_q, lanes);

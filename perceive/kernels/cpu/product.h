@@ -6,9 +6,10 @@
 
 namespace perceive::kernels::PERCEIVE_ISA {
 
-// R rows of a product, V vectors of columns, all in registers; finish(row, column, v, sum) takes each sum away.
+// R rows of a product, V vectors of columns, all in registers; finish(row, column, sums) takes the sums away.
 template <int R, int V, class Finish>
-inline void multiply_rows(const Product& p, int64_t row, int64_t column, Finish& finish) {
+__attribute__((always_inline)) inline void multiply_rows(const Product& p, int64_t row, int64_t column,
+                                                         Finish& finish) {
   Register sums[R][V];
   const float* const c = p.c.data + row * p.c.stride + column;
 #pragma GCC unroll 16
@@ -18,7 +19,6 @@ inline void multiply_rows(const Product& p, int64_t row, int64_t column, Finish&
   }
   const float* a = p.a + row * p.row_step;
   const float* b = p.b.data + column;
-#pragma GCC unroll 4
   for (int64_t d = 0; d < p.depth; ++d, a += p.depth_step, b += p.b.stride) {
     Register lanes[V];
 #pragma GCC unroll 16
@@ -30,11 +30,7 @@ inline void multiply_rows(const Product& p, int64_t row, int64_t column, Finish&
       for (int v = 0; v < V; ++v) sums[r][v] += x * lanes[v];
     }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) finish(row + r, column + v * kWidth, v, sums[r][v]);
-  }
+  finish(row, column, sums);
 }
 
 template <int V, class Finish>
@@ -70,8 +66,13 @@ void multiply(const Product& p, Finish&& finish) {
 }
 
 inline void product(const Product& p) {
-  multiply(p,
-           [c = p.c](int64_t row, int64_t column, int, Register sum) { store(c.data + row * c.stride + column, sum); });
+  multiply(p, [c = p.c]<int R, int V>(int64_t row, int64_t column, Register(&sums)[R][V]) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) store(c.data + (row + r) * c.stride + column + v * kWidth, sums[r][v]);
+    }
+  });
 }
 
 }  // namespace perceive::kernels::PERCEIVE_ISA

@@ -6,6 +6,14 @@ namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
 
 void statistics(const float* x, int64_t n, float& mean, float& deviation) {
+  if (n < kWidth) {
+    float sum = 0.0F;
+    for (int64_t i = 0; i < n; ++i) sum += x[i];
+    mean = sum / static_cast<float>(n);
+    deviation = 0.0F;
+    for (int64_t i = 0; i < n; ++i) deviation += (x[i] - mean) * (x[i] - mean);
+    return;
+  }
   constexpr int kSums = 4;  // additions in flight
   Register sums[kSums] = {};
   int64_t i = 0;
@@ -30,6 +38,10 @@ void statistics(const float* x, int64_t n, float& mean, float& deviation) {
   }
   deviation = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
   for (; i < n; ++i) deviation += (x[i] - mean) * (x[i] - mean);
+}
+
+void inverse_root(float* x, int64_t n, float factor, float addend) {
+  for (int64_t i = 0; i < n; ++i) x[i] = 1.0F / std::sqrt(x[i] * factor + addend);
 }
 
 bool finite(const float* x, int64_t n) {
@@ -108,7 +120,7 @@ void transpose(const float* x, int64_t stride, int64_t rows, int64_t columns, fl
 }  // namespace
 
 const RowKernels& row_table() {
-  static constexpr RowKernels kTable = {statistics, finite, dot, normalise, add, transpose};
+  static constexpr RowKernels kTable = {statistics, inverse_root, finite, dot, normalise, add, transpose};
   return kTable;
 }
 

@@ -23,11 +23,23 @@ class Weigher {
       sum_[v] = Register{};
     }
   }
-  inline Register operator()(int v, Register score) {
-    highest_[v] = larger(highest_[v], score);
-    const Register weight = exp2(score - shift_[v]);
-    sum_[v] += weight;
-    return weight;
+  // R keys' scores to weights, in place.
+  template <int R>
+  __attribute__((always_inline)) inline void operator()(Register (&scores)[R][V]) {
+    // Kept in registers here: memory might change with every weight that is stored.
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      Register highest = highest_[v], sum = sum_[v];
+      const Register shift = shift_[v];
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        highest = larger(highest, scores[r][v]);
+        scores[r][v] = exp2(scores[r][v] - shift);
+        sum += scores[r][v];
+      }
+      highest_[v] = highest;
+      sum_[v] = sum;
+    }
   }
   // Takes the sums over, unless some lane's scores lie too far from its reference: then nothing has happened, and the
   // weights handed out are void.
@@ -45,7 +57,6 @@ class Weigher {
     }
     return true;
   }
-  Register sum(int v) const { return sum_[v]; }
 
  private:
   const ForwardBlock& block_;

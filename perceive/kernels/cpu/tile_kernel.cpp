@@ -1,4 +1,5 @@
 // The loops of tile.h. One source, compiled once an instruction set.
+#include "perceive/kernels/cpu/fetcher.h"
 #include "perceive/kernels/cpu/grid.h"
 #include "perceive/kernels/cpu/product.h"
 #include "perceive/kernels/cpu/softmax.h"
@@ -6,6 +7,21 @@
 
 namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
+
+// Keys worked on at once: with the queries and sums of a block they stay in the first cache.
+constexpr int64_t kPiece = 3072 / (kWidth * kVectors);
+
+// body(piece of the tile, its first key)
+template <class Body>
+inline void for_pieces(const KeyTile& tile, const Body& body) {
+  for (int64_t first = 0; first < tile.keys; first += kPiece) {
+    KeyTile piece = tile;
+    piece.keys = tile.keys - first < kPiece ? tile.keys - first : kPiece;
+    piece.k.data += first * piece.k.stride;
+    piece.v.data += first * piece.v.stride;
+    body(piece, first);
+  }
+}
 
 bool special(const KeyTile& tile) {
   return tile.add != nullptr || tile.multiply != nullptr;
@@ -37,14 +53,20 @@ void add_sums(const KeyTile& tile, const ConstRows& rows, int64_t width, const f
 }
 
 // Scores and weights in one go; false where the block's references do not serve.
-bool weigh(const KeyTile& tile, const ForwardBlock& block) {
+bool weigh(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetcher) {
   const Product p = scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes);
   bool served = false;
   with_vectors(block.lanes / kWidth, [&]<int V>() {
     Weigher<V> weigher(block);
-    const auto finish = [&weigher, scores = block.scores, lanes = block.lanes](int64_t row, int64_t column, int v,
-                                                                               Register score) {
-      store(scores + row * lanes + column, weigher(v, score));
+    const auto finish = [&weigher, &fetcher, scores = block.scores, lanes = block.lanes]<int R>(
+                            int64_t row, int64_t column, Register(&sums)[R][V]) {
+      fetcher.next(R);
+      weigher(sums);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) store(scores + (row + r) * lanes + column + v * kWidth, sums[r][v]);
+      }
     };
     multiply_columns<V>(p, 0, finish);
     served = weigher.commit();
@@ -52,41 +74,67 @@ bool weigh(const KeyTile& tile, const ForwardBlock& block) {
   return served;
 }
 
-void forward(const KeyTile& tile, const ForwardBlock& block) {
-  if (tile.grid != nullptr) return grid_forward(tile, block);
-  if (special(tile) || !weigh(tile, block)) {
+void forward_piece(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetcher) {
+  if (special(tile) || !weigh(tile, block, fetcher)) {
     product(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes));
     for (int64_t lane = 0; lane < block.lanes; lane += kWidth) softmax(tile, block, lane);
   }
   add_sums(tile, tile.v, tile.value_width, block.scores, block.out, block.lanes);
 }
 
+void forward(const KeyTile& tile, const ForwardBlock& block) {
+  if (tile.grid != nullptr) return grid_forward(tile, block);
+  Fetcher fetcher(tile);
+  for_pieces(tile, [&](KeyTile& piece, int64_t first) {
+    if (piece.add != nullptr) piece.add += first * block.lanes;
+    if (piece.multiply != nullptr) piece.multiply += first * block.lanes;
+    forward_piece(piece, block, fetcher);
+  });
+}
+
 // Weights into block.scores, and the gradients of the scores into block.grad_scores, as they leave their products.
 template <bool kSpecial>
-void weigh_backward(const KeyTile& tile, const BackwardBlock& block) {
+void weigh_backward(const KeyTile& tile, const BackwardBlock& block, Fetcher& fetcher) {
   const int64_t lanes = block.lanes;
-  multiply(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes),
-           [=, tile = tile, block = block](int64_t row, int64_t column, int, Register score) {
-             Register weight = exp2(score - load(block.lse + column));
-             if constexpr (kSpecial) {
-               if (tile.add != nullptr) {
-                 weight = load(tile.add + row * lanes + column) < Register{} ? Register{} : weight;
-               }
-             }
-             store(block.scores + row * lanes + column, weight);
-           });
-  multiply(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes),
-           [=, tile = tile, block = block](int64_t row, int64_t column, int, Register grad) {
-             const int64_t at = row * lanes + column;
-             const Register weight = load(block.scores + at), delta = load(block.delta + column);
-             if constexpr (kSpecial) {
-               if (tile.multiply != nullptr) {
-                 grad *= load(tile.multiply + at);
-                 store(block.scores + at, weight * load(tile.multiply + at));
-               }
-             }
-             store(block.grad_scores + at, weight * (grad - delta));
-           });
+  const auto weigh = [=, add = tile.add, lse = block.lse, scores = block.scores, &fetcher]<int R, int V>(
+                         int64_t row, int64_t column, Register(&sums)[R][V]) {
+    fetcher.next(R);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Register shift = load(lse + column + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const int64_t at = (row + r) * lanes + column + v * kWidth;
+        Register weight = exp2(sums[r][v] - shift);
+        if constexpr (kSpecial) {
+          if (add != nullptr) weight = load(add + at) < Register{} ? Register{} : weight;
+        }
+        store(scores + at, weight);
+      }
+    }
+  };
+  multiply(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes), weigh);
+  const auto differentiate = [=, multiplier = tile.multiply, deltas = block.delta, scores = block.scores,
+                              grads = block.grad_scores]<int R, int V>(int64_t row, int64_t column,
+                                                                       Register(&sums)[R][V]) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Register delta = load(deltas + column + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const int64_t at = (row + r) * lanes + column + v * kWidth;
+        const Register weight = load(scores + at);
+        if constexpr (kSpecial) {
+          if (multiplier != nullptr) {
+            sums[r][v] *= load(multiplier + at);
+            store(scores + at, weight * load(multiplier + at));
+          }
+        }
+        store(grads + at, weight * (sums[r][v] - delta));
+      }
+    }
+  };
+  multiply(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes), differentiate);
 }
 
 // grad [keys][padded width] += weights queries.
@@ -102,12 +150,11 @@ void add_to_keys(const KeyTile& tile, const BackwardBlock& block, const float* w
            .add = true});
 }
 
-void backward(const KeyTile& tile, const BackwardBlock& block) {
-  if (tile.grid != nullptr) return grid_backward(tile, block);
+void backward_piece(const KeyTile& tile, const BackwardBlock& block, Fetcher& fetcher) {
   if (special(tile)) {
-    weigh_backward<true>(tile, block);
+    weigh_backward<true>(tile, block, fetcher);
   } else {
-    weigh_backward<false>(tile, block);
+    weigh_backward<false>(tile, block, fetcher);
   }
   add_sums(tile, tile.k, tile.key_width, block.grad_scores, block.grad_q, block.lanes);
   if (block.context != nullptr) {
@@ -119,6 +166,19 @@ void backward(const KeyTile& tile, const BackwardBlock& block) {
   if (block.grad_k.data != nullptr) {
     add_to_keys(tile, block, block.grad_scores, block.q_rows, block.grad_k, tile.key_width);
   }
+}
+
+void backward(const KeyTile& tile, const BackwardBlock& block) {
+  if (tile.grid != nullptr) return grid_backward(tile, block);
+  Fetcher fetcher(tile);
+  for_pieces(tile, [&](KeyTile& piece, int64_t first) {
+    if (piece.add != nullptr) piece.add += first * block.lanes;
+    if (piece.multiply != nullptr) piece.multiply += first * block.lanes;
+    BackwardBlock of_piece = block;
+    if (block.grad_k.data != nullptr) of_piece.grad_k.data += first * block.grad_k.stride;
+    if (block.grad_v.data != nullptr) of_piece.grad_v.data += first * block.grad_v.stride;
+    backward_piece(piece, of_piece, fetcher);
+  });
 }
 
 void product_of(const Product& p) {

@@ -2,6 +2,10 @@
 // files, lies in a namespace of its own an instruction set (PERCEIVE_ISA): no linker takes one's code for another's.
 #pragma once
 
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
 #include <cmath>
 #include <cstdint>
 
@@ -30,7 +34,15 @@ inline Register broadcast(float x) {
 }
 // NaN in a stays NaN, in b vanishes.
 inline Register larger(Register a, Register b) {
+#if defined(__AVX512F__)  // compilers make two instructions of the comparison
+  return _mm512_max_ps(b, a);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(b, a);
+#elif defined(__SSE__)
+  return _mm_max_ps(b, a);
+#else
   return a < b ? b : a;
+#endif
 }
 inline bool any(Integers x) {
   int32_t seen = 0;

@@ -26,6 +26,15 @@ struct HeadState {
   Floats lse, delta;
 };
 
+// What the parts of a group work in, one after the other.
+struct Workplace {
+  BackwardGroup group;
+  WalkGradients factors;
+  std::vector<HeadState> heads;
+  Scratch scratch;
+  Tile tile;
+};
+
 class BackwardWalk {
  public:
   BackwardWalk(const Shape& shape, const Plan& plan, const BackwardInputs& inputs, const Absorbed& absorbed)
@@ -43,30 +52,43 @@ class BackwardWalk {
         visibility_(shape, inputs.mask) {}
 
   WalkGradients run(at::Device device, const MakeBackwardGroup& make) {
-    const auto groups = backward_groups(plan_);
+    const auto groups = groups_of(plan_);
     const auto count = static_cast<int64_t>(groups.size()), key_parts = static_cast<int64_t>(plan_.key_parts.size());
-    std::vector<std::vector<Floats>> grads(plan_.parts());  // of each part and head, in lanes of the call's own width
+    // Of each part and head, in lanes of the call's own width, where parts share rows.
+    std::vector<std::vector<Floats>> grads(key_parts == 1 ? 0 : plan_.parts());
     std::vector<WalkGradients> factors(count);
     run_parts(count, device, [&](int64_t g) {
-      const auto [reader, gradients] = make(g);
+      Workplace place;
+      place.group = make(g);
+      place.heads.resize(shape_.item_heads());
       if (absorbed_.key != nullptr) factors[g].key = absorbed_.key->zeros();
       if (absorbed_.value != nullptr) factors[g].value = absorbed_.value->zeros();
+      place.factors = factors[g];
       for (int64_t index = groups[g].begin; index < groups[g].end; ++index) {
-        grads[index] = walk(plan_.part(index), *reader, *gradients, factors[g]);
-      }
-    });
-    run_parts(plan_.parts() / key_parts, device, [&](int64_t first) {
-      const auto part = plan_.part(first * key_parts);
-      for (int64_t h = 0; h < shape_.item_heads(); ++h) {
-        auto& total = grads[first * key_parts][h];
-        for (int64_t k = 1; k < key_parts; ++k) {
-          const auto& other = grads[first * key_parts + k][h];
-          for (size_t i = 0; i < total.size(); ++i) total[i] += other[i];
+        const auto part = plan_.part(index);
+        walk(part, place);
+        for (int64_t h = 0; h < shape_.item_heads(); ++h) {
+          auto& grad = place.heads[h].query.grad;
+          if (key_parts == 1) {
+            write(part, h, grad);
+          } else {
+            grads[index].push_back(grad);
+          }
         }
-        grad_queries_.from_lanes(part.item, h, part.rows, blocks_of(part.rows), total,
-                                 static_cast<float>(shape_.scalars.scale));
       }
     });
+    if (key_parts > 1) {
+      run_parts(plan_.parts() / key_parts, device, [&](int64_t first) {
+        for (int64_t h = 0; h < shape_.item_heads(); ++h) {
+          auto& total = grads[first * key_parts][h];
+          for (int64_t k = 1; k < key_parts; ++k) {
+            const auto& other = grads[first * key_parts + k][h];
+            for (size_t i = 0; i < total.size(); ++i) total[i] += other[i];
+          }
+          write(plan_.part(first * key_parts), h, total);
+        }
+      });
+    }
     for (int64_t g = 1; g < count; ++g) {
       if (absorbed_.key != nullptr) factors[0].key.add_(factors[g].key);
       if (absorbed_.value != nullptr) factors[0].value.add_(factors[g].value);
@@ -75,39 +97,37 @@ class BackwardWalk {
   }
 
  private:
-  // `log_factor`: what turns the rows' scale into that of the lanes.
-  Side side(const HeadRows& from, const Plan::Part& part, int64_t head, const Factors* factors, int64_t width,
-            float scale, float log_factor) const {
-    const auto blocks = blocks_of(part.rows);
-    Side side;
-    side.width = width;
-    side.pitch = padded(width, blocks.width);
-    side.lanes = from.to_lanes(part.item, head, part.rows, blocks, scale * log_factor);
-    side.rows = from.to_rows(part.item, head, part.rows, side.pitch, scale);
-    if (factors != nullptr) {
-      side.plain_rows = std::move(side.rows);
-      side.lanes = lift(*factors, head, side.lanes, blocks);
-      side.width = factors->features.count;
-      side.pitch = padded(side.width, blocks.width);
-      side.rows.clear();
-      if (input_grad_) {
-        side.rows.resize(part.rows.size() * side.pitch);
-        for (int64_t b = 0; b < blocks.count(); ++b) {
-          kernels::row_kernels().transpose(side.lanes.data() + blocks.begin(b) * side.width, blocks.lanes_of(b),
-                                           side.width, blocks.rows_of(b), 1.0F / log_factor,
-                                           side.rows.data() + blocks.begin(b) * side.pitch, side.pitch);
-        }
-      }
-    }
-    return side;
+  void write(const Plan::Part& part, int64_t head, const Floats& grad) const {
+    grad_queries_.from_lanes(part.item, head, part.rows, blocks_of(part.rows), grad,
+                             static_cast<float>(shape_.scalars.scale));
   }
 
-  HeadState state(const Plan::Part& part, int64_t head) const {
+  // `log_factor`: what turns the rows' scale into that of the lanes.
+  void fill(Side& side, const HeadRows& from, const Plan::Part& part, int64_t head, const Factors* factors,
+            int64_t width, float scale, float log_factor) const {
     const auto blocks = blocks_of(part.rows);
-    HeadState state;
-    state.query = side(queries_, part, head, absorbed_.key, shape_.key_width, static_cast<float>(shape_.scalars.scale),
-                       static_cast<float>(kLog2E));
-    state.output = side(grad_outs_, part, head, absorbed_.value, shape_.value_width, 1.0F, 1.0F);
+    side.width = width;
+    side.pitch = padded(width, blocks.width);
+    from.to_lanes(part.item, head, part.rows, blocks, scale * log_factor, side.lanes);
+    from.to_rows(part.item, head, part.rows, side.pitch, scale, factors != nullptr ? side.plain_rows : side.rows);
+    if (factors == nullptr) return;
+    side.lanes = lift(*factors, head, side.lanes, blocks);
+    side.width = factors->features.count;
+    side.pitch = padded(side.width, blocks.width);
+    if (!input_grad_) return;
+    side.rows.assign(part.rows.size() * side.pitch, 0.0F);
+    for (int64_t b = 0; b < blocks.count(); ++b) {
+      kernels::row_kernels().transpose(side.lanes.data() + blocks.begin(b) * side.width, blocks.lanes_of(b), side.width,
+                                       blocks.rows_of(b), 1.0F / log_factor,
+                                       side.rows.data() + blocks.begin(b) * side.pitch, side.pitch);
+    }
+  }
+
+  void fill(HeadState& state, const Plan::Part& part, int64_t head) const {
+    const auto blocks = blocks_of(part.rows);
+    fill(state.query, queries_, part, head, absorbed_.key, shape_.key_width, static_cast<float>(shape_.scalars.scale),
+         static_cast<float>(kLog2E));
+    fill(state.output, grad_outs_, part, head, absorbed_.value, shape_.value_width, 1.0F, 1.0F);
     state.query.grad.assign(blocks.padded_rows() * state.query.width, 0.0F);
     if (absorbed_.value != nullptr) state.output.grad.assign(blocks.padded_rows() * state.output.width, 0.0F);
     state.lse.assign(blocks.padded_rows(), INFINITY);
@@ -120,52 +140,45 @@ class BackwardWalk {
       const float* const o = outs_.row(part.item, head, row);
       state.delta[i] = kernels::row_kernels().dot(g, o, shape_.value_width) - *grad_lses_.row(part.item, head, row);
     }
-    return state;
   }
 
-  // The gradients of a part's queries; those of absorbed factors are added to `factors`.
-  std::vector<Floats> walk(const Plan::Part& part, TileReader& reader, TileGradients& gradients,
-                           const WalkGradients& factors) const {
+  // Leaves the gradients of a part's queries in query.grad; those of absorbed factors are added to place.factors.
+  void walk(const Plan::Part& part, Workplace& place) const {
     const auto blocks = blocks_of(part.rows);
     const int64_t heads = shape_.item_heads();
-    std::vector<HeadState> states;
-    for (int64_t h = 0; h < heads; ++h) states.push_back(state(part, h));
-    Scratch scratch;
-    for_each_tile(plan_, part, visibility_, reader, heads * blocks.count(),
-                  [&](const Tile& tile, int64_t, auto&& block_done) {
+    for (int64_t h = 0; h < heads; ++h) fill(place.heads[h], part, h);
+    auto& gradients = *place.group.gradients;
+    for_each_tile(plan_, part, visibility_, *place.group.reader, heads * blocks.count(), place.tile,
+                  [&](const Tile& tile, int64_t, auto&& ahead) {
                     for (int64_t h = 0; h < heads; ++h) {
                       kernels::Rows grad_k, grad_v;
                       gradients.begin(part, tile, h, grad_k, grad_v);
                       for (int64_t b = 0; b < blocks.count(); ++b) {
-                        step(part, tile, h, b, states[h], grad_k, grad_v, scratch);
-                        block_done();
+                        step(part, tile, h, b, place.heads[h], grad_k, grad_v, ahead(), place.scratch);
                       }
                     }
                     gradients.end(part, tile);
                   });
-    std::vector<Floats> grads;
     for (int64_t h = 0; h < heads; ++h) {
-      auto& [query, output, lse, delta] = states[h];
+      auto& [query, output, lse, delta] = place.heads[h];
       if (absorbed_.value != nullptr) {
-        add_products(*absorbed_.value, h, output.grad, output.plain_rows, blocks, factors.value);
+        add_products(*absorbed_.value, h, output.grad, output.plain_rows, blocks, place.factors.value);
       }
-      if (absorbed_.key == nullptr) {
-        grads.push_back(std::move(query.grad));
-        continue;
-      }
-      add_products(*absorbed_.key, h, query.grad, query.plain_rows, blocks, factors.key);
-      grads.push_back(lower(*absorbed_.key, h, query.grad, blocks));
+      if (absorbed_.key == nullptr) continue;
+      add_products(*absorbed_.key, h, query.grad, query.plain_rows, blocks, place.factors.key);
+      query.grad = lower(*absorbed_.key, h, query.grad, blocks);
     }
-    return grads;
   }
 
   void step(const Plan::Part& part, const Tile& tile, int64_t head, int64_t block, HeadState& state,
-            const kernels::Rows& grad_k, const kernels::Rows& grad_v, Scratch& scratch) const {
+            const kernels::Rows& grad_k, const kernels::Rows& grad_v, const std::array<kernels::Ahead, 2>& ahead,
+            Scratch& scratch) const {
     const auto blocks = blocks_of(part.rows);
     const int64_t first = blocks.begin(block), row = part.rows.begin + first, lanes = blocks.lanes_of(block);
-    const auto keys =
+    auto keys =
         for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);
     if (!keys) return;
+    std::copy(ahead.begin(), ahead.end(), keys->ahead);
     const auto& [query, output, lse, delta] = state;
     const auto rows_of = [&](const Side& side) {
       return side.rows.empty() ? kernels::ConstRows()
@@ -198,10 +211,6 @@ class BackwardWalk {
 };
 
 }  // namespace
-
-std::vector<Range> backward_groups(const Plan& plan) {
-  return cut(plan.parts(), kParts, 1);
-}
 
 WalkGradients backward(const Shape& shape, const Plan& plan, const BackwardInputs& inputs, const Absorbed& absorbed,
                        const MakeBackwardGroup& make) {

@@ -18,10 +18,11 @@ constexpr int64_t kKeysASum = 1 << 16;
 struct State {
   Floats highest, sum, out;
 
-  State(const Blocks& blocks, int64_t width)
-      : highest(blocks.padded_rows(), -INFINITY),
-        sum(blocks.padded_rows(), 0.0F),
-        out(blocks.padded_rows() * width, 0.0F) {}
+  void clear(const Blocks& blocks, int64_t width) {
+    highest.assign(blocks.padded_rows(), -INFINITY);
+    sum.assign(blocks.padded_rows(), 0.0F);
+    out.assign(blocks.padded_rows() * width, 0.0F);
+  }
 
   void absorb(const State& other, const Blocks& blocks, int64_t width) {
     Floats mine(blocks.lanes), theirs(blocks.lanes);
@@ -45,6 +46,17 @@ struct State {
   }
 };
 
+// What the parts of a group work in, one after the other.
+struct Workplace {
+  explicit Workplace(int64_t heads) : q(heads), running(heads) {}
+
+  std::unique_ptr<TileReader> reader;
+  Scratch scratch;
+  Tile tile;
+  std::vector<Floats> q;                // lanes, of a key head each
+  std::vector<State> running, longest;  // the sum at hand; and of longer parts, that of the pieces before
+};
+
 class ForwardWalk {
  public:
   ForwardWalk(const Shape& shape, const Plan& plan, const at::Tensor& q, const at::Tensor& mask,
@@ -63,15 +75,19 @@ class ForwardWalk {
 
   std::tuple<at::Tensor, at::Tensor> run(at::Device device, const MakeReader& make_reader) {
     const auto key_parts = static_cast<int64_t>(plan_.key_parts.size());
-    std::vector<std::vector<State>> states(plan_.parts());
-    run_parts(plan_.parts(), device, [&](int64_t index) {
-      const auto part = plan_.part(index);
-      const auto reader = make_reader();
-      auto heads = walk(part, *reader);
-      if (key_parts == 1) {
-        finish(part, heads);
-      } else {
-        states[index] = std::move(heads);
+    std::vector<std::vector<State>> states(key_parts == 1 ? 0 : plan_.parts());
+    const auto groups = groups_of(plan_);
+    run_parts(static_cast<int64_t>(groups.size()), device, [&](int64_t g) {
+      Workplace place(shape_.item_heads());
+      place.reader = make_reader();
+      for (int64_t index = groups[g].begin; index < groups[g].end; ++index) {
+        const auto part = plan_.part(index);
+        walk(part, place);
+        if (key_parts == 1) {
+          finish(part, place.running);
+        } else {
+          states[index] = place.running;
+        }
       }
     });
     if (key_parts == 1) return {out_, lse_};
@@ -89,53 +105,58 @@ class ForwardWalk {
   }
 
  private:
-  // The states of a part's rows, a key head each, with outputs of the call's own width.
-  std::vector<State> walk(const Plan::Part& part, TileReader& reader) const {
+  // Leaves the states of a part's rows in place.running, with outputs of the call's own width.
+  void walk(const Plan::Part& part, Workplace& place) const {
     const auto blocks = blocks_of(part.rows);
     const int64_t heads = shape_.item_heads();
-    std::vector<Floats> q;
-    for (int64_t h = 0; h < heads; ++h) {
-      q.push_back(
-          queries_.to_lanes(part.item, h, part.rows, blocks, static_cast<float>(shape_.scalars.scale * kLog2E)));
-      if (absorbed_.key != nullptr) q[h] = lift(*absorbed_.key, h, q[h], blocks);
-    }
-    std::vector<State> running(heads, State(blocks, value_width_)), total;
-    const auto add_up = [&] {
-      if (total.empty()) {
-        total = std::move(running);
-        return;
-      }
-      for (int64_t h = 0; h < heads; ++h) total[h].absorb(running[h], blocks, value_width_);
+    auto& running = place.running;
+    const auto clear = [&] {
+      for (auto& state : running) state.clear(blocks, value_width_);
     };
+    for (int64_t h = 0; h < heads; ++h) {
+      queries_.to_lanes(part.item, h, part.rows, blocks, static_cast<float>(shape_.scalars.scale * kLog2E), place.q[h]);
+      if (absorbed_.key != nullptr) place.q[h] = lift(*absorbed_.key, h, place.q[h], blocks);
+    }
+    clear();
+    auto& longest = place.longest;
+    longest.clear();
     int64_t piece = 0;
-    Scratch scratch;
-    for_each_tile(plan_, part, visibility_, reader, heads * blocks.count(),
-                  [&](const Tile& tile, int64_t begin, auto&& block_done) {
+    for_each_tile(plan_, part, visibility_, *place.reader, heads * blocks.count(), place.tile,
+                  [&](const Tile& tile, int64_t begin, auto&& ahead) {
                     if ((begin - part.keys.begin) / kKeysASum != piece) {
                       piece = (begin - part.keys.begin) / kKeysASum;
-                      add_up();
-                      running.assign(heads, State(blocks, value_width_));
+                      add_up(running, longest, blocks);
+                      clear();
                     }
                     for (int64_t h = 0; h < heads; ++h) {
                       for (int64_t b = 0; b < blocks.count(); ++b) {
-                        step(part, tile, h, b, blocks, q[h], running[h], scratch);
-                        block_done();
+                        step(part, tile, h, b, blocks, place.q[h], running[h], ahead(), place.scratch);
                       }
                     }
                   });
-    add_up();
-    if (absorbed_.value != nullptr) {
-      for (int64_t h = 0; h < heads; ++h) total[h].out = lower(*absorbed_.value, h, total[h].out, blocks);
+    if (!longest.empty()) {
+      add_up(running, longest, blocks);
+      running = longest;
     }
-    return total;
+    if (absorbed_.value == nullptr) return;
+    for (int64_t h = 0; h < heads; ++h) running[h].out = lower(*absorbed_.value, h, running[h].out, blocks);
+  }
+
+  void add_up(const std::vector<State>& running, std::vector<State>& total, const Blocks& blocks) const {
+    if (total.empty()) {
+      total = running;
+      return;
+    }
+    for (size_t h = 0; h < total.size(); ++h) total[h].absorb(running[h], blocks, value_width_);
   }
 
   void step(const Plan::Part& part, const Tile& tile, int64_t head, int64_t block, const Blocks& blocks,
-            const Floats& q, State& state, Scratch& scratch) const {
+            const Floats& q, State& state, const std::array<kernels::Ahead, 2>& ahead, Scratch& scratch) const {
     const int64_t first = blocks.begin(block), row = part.rows.begin + first, lanes = blocks.lanes_of(block);
-    const auto keys =
+    auto keys =
         for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);
     if (!keys) return;
+    std::copy(ahead.begin(), ahead.end(), keys->ahead);
     kernels::tile_kernels().forward(*keys, {.lanes = lanes,
                                             .q = q.data() + first * key_width_,
                                             .highest = state.highest.data() + first,
@@ -180,6 +201,10 @@ class ForwardWalk {
 };
 
 }  // namespace
+
+std::vector<Range> groups_of(const Plan& plan) {
+  return cut(plan.parts(), kParts, 1);
+}
 
 std::tuple<at::Tensor, at::Tensor> forward(const Shape& shape, const Plan& plan, const at::Tensor& q,
                                            const at::Tensor& mask, const Absorbed& absorbed, const MakeReader& reader) {

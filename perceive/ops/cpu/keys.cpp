@@ -78,15 +78,14 @@ kernels::ConstRows read_rows(const Matrix& matrix, const Tile& tile, Floats& scr
   return {scratch.data(), width};
 }
 
-void prefetch_rows(const Matrix& matrix, const Range& rows) {
-  constexpr int64_t kLine = 64;
-  const int64_t size = static_cast<int64_t>(matrix.tensor.element_size());
-  if (matrix.column_stride != 1) return;
-  const auto* const first = static_cast<const char*>(matrix.tensor.const_data_ptr()) + matrix.offset * size;
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const char* const row = first + r * matrix.row_stride * size;
-    for (int64_t byte = 0; byte < matrix.width * size; byte += kLine) __builtin_prefetch(row + byte, 0, 2);
-  }
+kernels::Ahead ahead_rows(const Matrix& matrix, const Range& rows) {
+  const auto size = static_cast<int64_t>(matrix.tensor.element_size());
+  if (matrix.column_stride != 1 || rows.size() <= 0) return {};
+  const auto* const first = static_cast<const char*>(matrix.tensor.const_data_ptr());
+  return {.row = first + (matrix.offset + rows.begin * matrix.row_stride) * size,
+          .stride = matrix.row_stride * size,
+          .bytes = matrix.width * size,
+          .rows = rows.size()};
 }
 
 Matrix GivenReader::head(const at::Tensor& tensor, int64_t item) const {
@@ -103,9 +102,8 @@ void GivenReader::read(int64_t item, Tile& tile) {
                   .value_width = shape_.value_width};
 }
 
-void GivenReader::prefetch(int64_t item, const Range& keys) const {
-  prefetch_rows(head(k_, item), keys);
-  prefetch_rows(head(v_, item), keys);
+std::array<kernels::Ahead, 2> GivenReader::ahead(int64_t item, const Range& keys) const {
+  return {ahead_rows(head(k_, item), keys), ahead_rows(head(v_, item), keys)};
 }
 
 }  // namespace perceive::ops::cpu

@@ -1,6 +1,7 @@
 // The keys of a tile as the kernels read them: given ones in place, others widened, gathered or computed into scratch.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "perceive/ops/cpu/work.h"
@@ -22,8 +23,8 @@ class TileReader {
   virtual ~TileReader() = default;
   // `tile.index` names the keys to read.
   virtual void read(int64_t item, Tile& tile) = 0;
-  // Asks the caches for these keys, which will be read soon.
-  virtual void prefetch(int64_t item, const Range& keys) const = 0;
+  // The memory of these keys, which will be read soon.
+  virtual std::array<kernels::Ahead, 2> ahead(int64_t item, const Range& keys) const = 0;
 };
 
 // The gradients of a group's tiles; handed on while the reader still holds the tile.
@@ -64,14 +65,14 @@ struct Matrix {
 };
 // The rows of a tile as floats: in place where they lie so, in scratch otherwise.
 kernels::ConstRows read_rows(const Matrix& matrix, const Tile& tile, Floats& scratch);
-void prefetch_rows(const Matrix& matrix, const Range& rows);
+kernels::Ahead ahead_rows(const Matrix& matrix, const Range& rows);
 
 // Keys and values given as tensors [B, Hk, M, D].
 class GivenReader : public TileReader {
  public:
   GivenReader(const Shape& shape, const at::Tensor& k, const at::Tensor& v) : shape_(shape), k_(k), v_(v) {}
   void read(int64_t item, Tile& tile) override;
-  void prefetch(int64_t item, const Range& keys) const override;
+  std::array<kernels::Ahead, 2> ahead(int64_t item, const Range& keys) const override;
 
  private:
   Matrix head(const at::Tensor& tensor, int64_t item) const;

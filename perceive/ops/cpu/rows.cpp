@@ -31,16 +31,17 @@ void HeadRows::for_runs(int64_t item, int64_t head, const Range& rows, Body&& bo
   }
 }
 
-Floats HeadRows::to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor) const {
-  Floats lanes(blocks.padded_rows() * width_, 0.0F);
+void HeadRows::to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor,
+                        Floats& lanes) const {
+  lanes.resize(blocks.padded_rows() * width_);
   for (int64_t b = 0; b < blocks.count(); ++b) {
     float* const block = lanes.data() + blocks.begin(b) * width_;
+    if (blocks.rows_of(b) < blocks.lanes_of(b)) std::fill_n(block, blocks.lanes_of(b) * width_, 0.0F);
     const int64_t begin = rows.begin + blocks.begin(b);
     for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, const float* from) {
       kernels::row_kernels().transpose(from, strides_[2], count, width_, factor, block + first, blocks.lanes_of(b));
     });
   }
-  return lanes;
 }
 
 void HeadRows::from_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, const Floats& lanes,
@@ -54,15 +55,16 @@ void HeadRows::from_lanes(int64_t item, int64_t head, const Range& rows, const B
   }
 }
 
-Floats HeadRows::to_rows(int64_t item, int64_t head, const Range& rows, int64_t pitch, float factor) const {
-  Floats result(rows.size() * pitch, 0.0F);
+void HeadRows::to_rows(int64_t item, int64_t head, const Range& rows, int64_t pitch, float factor,
+                       Floats& result) const {
+  result.resize(rows.size() * pitch);
+  if (width_ < pitch) std::fill(result.begin(), result.end(), 0.0F);
   for_runs(item, head, rows, [&](int64_t first, int64_t count, const float* from) {
     for (int64_t r = 0; r < count; ++r) {
       kernels::row_kernels().normalise(from + r * strides_[2], width_, 0.0F, factor,
                                        result.data() + (first + r) * pitch);
     }
   });
-  return result;
 }
 
 }  // namespace perceive::ops::cpu

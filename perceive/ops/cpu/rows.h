@@ -14,11 +14,11 @@ class HeadRows {
 
   float* row(int64_t item, int64_t head, int64_t row) const;
   // Blocks of lanes: [block][width][lanes], times factor, zero where a block has no row.
-  Floats to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor) const;
+  void to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor, Floats& lanes) const;
   void from_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, const Floats& lanes,
                   float factor) const;
   // [rows][pitch], times factor, zero behind the width.
-  Floats to_rows(int64_t item, int64_t head, const Range& rows, int64_t pitch, float factor) const;
+  void to_rows(int64_t item, int64_t head, const Range& rows, int64_t pitch, float factor, Floats& result) const;
 
  private:
   // body(first row, count, memory of the first) for runs of rows that lie at a constant distance.

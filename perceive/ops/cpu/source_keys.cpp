@@ -11,7 +11,11 @@
 namespace perceive::ops::cpu {
 
 SourceReader::SourceReader(const Shape& shape, const SourceCall& call)
-    : shape_(shape), call_(call), axis_statistics_(features().axes.size()), steps_(features().axes.size()) {
+    : shape_(shape),
+      call_(call),
+      axis_statistics_(features().axes.size()),
+      steps_(features().axes.size()),
+      axis_mean_(features().axes.size()) {
   if (!call.normalize) return;
   // A table of positions as long as the source is measured a tile at a time instead.
   for (size_t a = 0; a < steps_.size(); ++a) {
@@ -32,8 +36,8 @@ Matrix SourceReader::values(int64_t item) const {
   return {values, item * values.stride(0), values.stride(1), values.stride(2), values.size(2)};
 }
 
-void SourceReader::prefetch(int64_t item, const Range& keys) const {
-  prefetch_rows(values(item), keys);
+std::array<kernels::Ahead, 2> SourceReader::ahead(int64_t item, const Range& keys) const {
+  return {ahead_rows(values(item), keys), {}};
 }
 
 void SourceReader::locate(const Tile& tile) {
@@ -67,36 +71,47 @@ void SourceReader::measure(const kernels::ConstRows& values, int64_t keys) {
   inverse_.assign(keys, 1.0F);
   if (!call_.normalize) return;
   const auto& axes = features().axes;
-  const auto channels = static_cast<float>(features().channels), width = static_cast<float>(features().width);
-  constexpr size_t kMostAxes = 8;
-  TORCH_CHECK(axes.size() < kMostAxes, "attend_source: more than ", kMostAxes - 1, " position axes");
-  for (int64_t t = 0; t < keys; ++t) {
-    float means[kMostAxes] = {}, widths[kMostAxes] = {};
-    float deviation = 0.0F, total = 0.0F;
-    if (features().channels > 0) {
-      kernels::row_kernels().statistics(values.data + t * values.stride, features().channels, means[0], deviation);
-      widths[0] = channels;
-      total = channels * means[0];
+  const auto width = static_cast<float>(features().width), channels = static_cast<float>(features().channels);
+  // mean_ holds the sum of all features first, inverse_ the deviations from the mean of each part, then from the
+  // whole's.
+  channel_mean_.assign(keys, 0.0F);
+  inverse_.assign(keys, 0.0F);
+  if (features().channels > 0) {
+    for (int64_t t = 0; t < keys; ++t) {
+      kernels::row_kernels().statistics(values.data + t * values.stride, features().channels, channel_mean_[t],
+                                        inverse_[t]);
+      mean_[t] = channels * channel_mean_[t];
     }
-    for (size_t a = 0; a < axes.size(); ++a) {
-      const int64_t step = steps_[a][t];
-      float of_axis = 0.0F;
-      if (axis_statistics_[a].mean.empty()) {
-        kernels::row_kernels().statistics(axes[a].features.const_data_ptr<float>() + step * axes[a].width(),
-                                          axes[a].width(), means[a + 1], of_axis);
-      } else {
-        means[a + 1] = axis_statistics_[a].mean[step];
-        of_axis = axis_statistics_[a].deviation[step];
-      }
-      widths[a + 1] = static_cast<float>(axes[a].width());
-      deviation += of_axis;
-      total += widths[a + 1] * means[a + 1];
-    }
-    const float mean = total / width;
-    for (size_t i = 0; i <= axes.size(); ++i) deviation += widths[i] * (means[i] - mean) * (means[i] - mean);
-    mean_[t] = mean;
-    inverse_[t] = 1.0F / std::sqrt(deviation / width + call_.eps);
   }
+  for (size_t a = 0; a < axes.size(); ++a) {
+    const auto& statistics = axis_statistics_[a];
+    const auto features_of_axis = static_cast<float>(axes[a].width());
+    axis_mean_[a].resize(keys);
+    for (int64_t t = 0; t < keys; ++t) {
+      const int64_t step = steps_[a][t];
+      float deviation = 0.0F;
+      if (statistics.mean.empty()) {
+        kernels::row_kernels().statistics(axes[a].features.const_data_ptr<float>() + step * axes[a].width(),
+                                          axes[a].width(), axis_mean_[a][t], deviation);
+      } else {
+        axis_mean_[a][t] = statistics.mean[step];
+        deviation = statistics.deviation[step];
+      }
+      mean_[t] += features_of_axis * axis_mean_[a][t];
+      inverse_[t] += deviation;
+    }
+  }
+  for (int64_t t = 0; t < keys; ++t) {
+    mean_[t] /= width;
+    inverse_[t] += channels * (channel_mean_[t] - mean_[t]) * (channel_mean_[t] - mean_[t]);
+  }
+  for (size_t a = 0; a < axes.size(); ++a) {
+    const auto features_of_axis = static_cast<float>(axes[a].width());
+    for (int64_t t = 0; t < keys; ++t) {
+      inverse_[t] += features_of_axis * (axis_mean_[a][t] - mean_[t]) * (axis_mean_[a][t] - mean_[t]);
+    }
+  }
+  kernels::row_kernels().inverse_root(inverse_.data(), keys, 1.0F / width, call_.eps);
 }
 
 void SourceReader::write_out(const Features& features, const kernels::ConstRows& values, int64_t keys, Floats& out,

@@ -24,7 +24,7 @@ class SourceReader : public TileReader {
  public:
   SourceReader(const Shape& shape, const SourceCall& call);
   void read(int64_t item, Tile& tile) override;
-  void prefetch(int64_t item, const Range& keys) const override;
+  std::array<kernels::Ahead, 2> ahead(int64_t item, const Range& keys) const override;
 
  private:
   friend class SourceGradients;
@@ -47,7 +47,8 @@ class SourceReader : public TileReader {
   std::vector<Statistics> axis_statistics_;
   // Of the tile at hand.
   std::vector<std::vector<int64_t>> steps_;  // of each axis, [keys]
-  std::vector<float> mean_, inverse_;
+  std::vector<std::vector<float>> axis_mean_;
+  std::vector<float> channel_mean_, mean_, inverse_;
   Floats values_scratch_, projected_inputs_, absorbed_inputs_, k_, v_;
   kernels::ConstRows projected_rows_, absorbed_rows_;
   std::vector<int64_t> columns_;

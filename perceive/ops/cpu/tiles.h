@@ -32,24 +32,24 @@ class Scratch {
 std::optional<kernels::KeyTile> for_block(const Shape& shape, const Visibility& visibility, int64_t item, int64_t head,
                                           const Tile& tile, const Range& rows, int64_t lanes, Scratch& scratch);
 
-// Hands every tile of the part that has keys in sight to body(tile, first key, block_done). While a tile is worked on,
-// block_done() is to be called after each of its `blocks` blocks: the next tile is fetched meanwhile.
+// Hands every tile of the part that has keys in sight to body(tile, first key, ahead). ahead() gives each of the tile's
+// `blocks` blocks its share of the next tile's memory, to be fetched meanwhile.
 template <class Body>
 void for_each_tile(const Plan& plan, const Plan::Part& part, const Visibility& visibility, TileReader& reader,
-                   int64_t blocks, Body&& body) {
-  Tile tile;
+                   int64_t blocks, Tile& tile, Body&& body) {
   for (int64_t begin = part.keys.begin; begin < part.keys.end; begin += plan.key_tile) {
     const int64_t end = std::min(begin + plan.key_tile, part.keys.end);
     visibility.keys(part.item, {begin, end}, tile);
     if (tile.index.empty()) continue;
     reader.read(part.item, tile);
-    const int64_t ahead = std::min(plan.key_tile, part.keys.end - end);
+    const int64_t next = std::min(plan.key_tile, part.keys.end - end);
     int64_t done = 0;
-    const auto fetch = [&] {
-      reader.prefetch(part.item, {end + ahead * done / blocks, end + ahead * (done + 1) / blocks});
+    const auto ahead = [&] {
+      const Range share{end + next * done / blocks, end + next * (done + 1) / blocks};
       ++done;
+      return reader.ahead(part.item, share);
     };
-    body(tile, begin, fetch);
+    body(tile, begin, ahead);
   }
 }
 

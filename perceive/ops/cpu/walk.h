@@ -22,8 +22,8 @@ struct BackwardGroup {
   std::shared_ptr<TileGradients> gradients;
 };
 using MakeBackwardGroup = std::function<BackwardGroup(int64_t group)>;
-// Groups are runs of parts that share such a pair: their number does not grow with the batch.
-std::vector<Range> backward_groups(const Plan& plan);
+// Groups are runs of parts that share such a pair, and memory to work in: their number does not grow with the batch.
+std::vector<Range> groups_of(const Plan& plan);
 
 struct BackwardInputs {
   at::Tensor grad_out, grad_lse;  // grad_lse may be undefined

@@ -6,8 +6,8 @@
 namespace perceive::ops::cpu {
 namespace {
 
-// Keys of a tile: with 64 lanes, width 64 and the scores between them, its K and V stay in a core's cache.
-constexpr int64_t kKeyTile = 96;
+// Keys of a tile: they stay in a core's second cache, and each block of queries works through all of them.
+constexpr int64_t kKeyTile = 192;
 constexpr int64_t kRowsAPart = 2048;  // so many rows' queries and sums fit a core's cache
 
 }  // namespace
@@ -29,9 +29,10 @@ Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by
   const int64_t row_parts = std::max<int64_t>({small_enough, by_rows ? wanted : 1, 1});
   plan.row_parts = cut(rows, row_parts, kernels.lanes);
   const auto row_count = static_cast<int64_t>(plan.row_parts.size());
-  const int64_t key_parts =
-      std::min((wanted + row_count - 1) / row_count, shape.keys / std::max<int64_t>(least_keys, 1));
-  plan.key_parts = cut(shape.keys, by_rows ? 1 : std::max<int64_t>(key_parts, 1), plan.key_tile);
+  // A power of two, so that it goes round on the usual numbers of threads.
+  int64_t key_parts = 1;
+  while (key_parts * least_keys < shape.keys && key_parts * row_count < wanted) key_parts *= 2;
+  plan.key_parts = cut(shape.keys, by_rows ? 1 : key_parts, plan.key_tile);
   return plan;
 }
 

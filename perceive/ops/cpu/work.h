@@ -17,7 +17,7 @@
 
 namespace perceive::ops::cpu {
 
-// Floats on whole cache lines: vectors that cross lines cost twice.
+// Floats on whole cache lines, for vectors that cross lines cost twice; and not set to zero unless asked.
 template <class T>
 struct LineAllocator {
   using value_type = T;
@@ -27,6 +27,14 @@ struct LineAllocator {
   LineAllocator(const LineAllocator<U>&) {}
   T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kLine)); }
   void deallocate(T* p, size_t) { ::operator delete(p, kLine); }
+  template <class U>
+  void construct(U* p) {
+    ::new (static_cast<void*>(p)) U;
+  }
+  template <class U, class... Arguments>
+  void construct(U* p, Arguments&&... arguments) {
+    ::new (static_cast<void*>(p)) U(std::forward<Arguments>(arguments)...);
+  }
   template <class U>
   bool operator==(const LineAllocator<U>&) const {
     return true;
