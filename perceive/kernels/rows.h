@@ -12,10 +12,13 @@ struct RowKernels {
   void (*inverse_root)(float* x, int64_t n, float factor, float addend);
   // Whether all are.
   bool (*finite)(const float* x, int64_t n);
+  float (*sum)(const float* x, int64_t n);
   // The sum of x · y.
   float (*dot)(const float* x, const float* y, int64_t n);
   // y = (x - shift) · factor
   void (*normalise)(const float* x, int64_t n, float shift, float factor, float* y);
+  // x [rows][columns] *= factors [columns]
+  void (*scale_columns)(float* x, int64_t rows, int64_t columns, const float* factors);
   // y += x · factor
   void (*add)(const float* x, int64_t n, float factor, float* y);
   // y [columns][rows] = x [rows][columns]^T · factor; rows lie `stride` floats apart.

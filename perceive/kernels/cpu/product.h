@@ -65,14 +65,38 @@ void multiply(const Product& p, Finish&& finish) {
   }
 }
 
-inline void product(const Product& p) {
-  multiply(p, [c = p.c]<int R, int V>(int64_t row, int64_t column, Register(&sums)[R][V]) {
+struct Store {
+  Rows c;
+  template <int R, int V>
+  void operator()(int64_t row, int64_t column, Register (&sums)[R][V]) const {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) store(c.data + (row + r) * c.stride + column + v * kWidth, sums[r][v]);
     }
-  });
+  }
+};
+
+// A panel of columns so deep stays in the first cache while the rows pass by.
+inline constexpr int64_t kDeepest = 8192 / (kWidth * kVectors);
+
+// Runs all but the last of a deep product's layers, and returns the last.
+inline Product last_layer(Product p) {
+  while (p.depth > kDeepest) {
+    Product layer = p;
+    layer.depth = kDeepest;
+    multiply(layer, Store{p.c});
+    p.a += kDeepest * p.depth_step;
+    p.b.data += kDeepest * p.b.stride;
+    p.depth -= kDeepest;
+    p.add = true;
+  }
+  return p;
+}
+
+inline void product(const Product& whole) {
+  const Product p = last_layer(whole);
+  multiply(p, Store{p.c});
 }
 
 }  // namespace perceive::kernels::PERCEIVE_ISA

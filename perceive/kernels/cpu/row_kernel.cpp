@@ -54,6 +54,15 @@ bool finite(const float* x, int64_t n) {
   return total == 0.0F;
 }
 
+float sum(const float* x, int64_t n) {
+  Register sums = {};
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) sums += load(x + i);
+  float total = sum_of(sums);
+  for (; i < n; ++i) total += x[i];
+  return total;
+}
+
 float dot(const float* x, const float* y, int64_t n) {
   Register sums[2] = {};
   int64_t i = 0;
@@ -71,6 +80,14 @@ void normalise(const float* x, int64_t n, float shift, float factor, float* y) {
   int64_t i = 0;
   for (; i + kWidth <= n; i += kWidth) store(y + i, (load(x + i) - shift) * factor);
   for (; i < n; ++i) y[i] = (x[i] - shift) * factor;
+}
+
+void scale_columns(float* x, int64_t rows, int64_t columns, const float* factors) {
+  for (int64_t r = 0; r < rows; ++r, x += columns) {
+    int64_t c = 0;
+    for (; c + kWidth <= columns; c += kWidth) store(x + c, load(x + c) * load(factors + c));
+    for (; c < columns; ++c) x[c] *= factors[c];
+  }
 }
 
 void add(const float* x, int64_t n, float factor, float* y) {
@@ -120,7 +137,8 @@ void transpose(const float* x, int64_t stride, int64_t rows, int64_t columns, fl
 }  // namespace
 
 const RowKernels& row_table() {
-  static constexpr RowKernels kTable = {statistics, inverse_root, finite, dot, normalise, add, transpose};
+  static constexpr RowKernels kTable = {statistics, inverse_root,  finite, sum,      dot,
+                                        normalise,  scale_columns, add,    transpose};
   return kTable;
 }
 

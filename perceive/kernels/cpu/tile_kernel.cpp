@@ -54,7 +54,7 @@ void add_sums(const KeyTile& tile, const ConstRows& rows, int64_t width, const f
 
 // Scores and weights in one go; false where the block's references do not serve.
 bool weigh(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetcher) {
-  const Product p = scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes);
+  const Product p = last_layer(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes));
   bool served = false;
   with_vectors(block.lanes / kWidth, [&]<int V>() {
     Weigher<V> weigher(block);
@@ -113,7 +113,7 @@ void weigh_backward(const KeyTile& tile, const BackwardBlock& block, Fetcher& fe
       }
     }
   };
-  multiply(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes), weigh);
+  multiply(last_layer(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes)), weigh);
   const auto differentiate = [=, multiplier = tile.multiply, deltas = block.delta, scores = block.scores,
                               grads = block.grad_scores]<int R, int V>(int64_t row, int64_t column,
                                                                        Register(&sums)[R][V]) {
@@ -134,7 +134,8 @@ void weigh_backward(const KeyTile& tile, const BackwardBlock& block, Fetcher& fe
       }
     }
   };
-  multiply(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes), differentiate);
+  multiply(last_layer(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes)),
+           differentiate);
 }
 
 // grad [keys][padded width] += weights queries.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "perceive/kernels/rows.h"
 #include "perceive/ops/cpu/rows.h"
 #include "perceive/ops/cpu/tiles.h"
 #include "perceive/ops/cpu/walk.h"
@@ -182,10 +183,8 @@ class ForwardWalk {
                 empty ? -INFINITY : (state.highest[r] + std::log2(state.sum[r])) * static_cast<float>(1.0 / kLog2E);
           }
         }
-        for (int64_t d = 0; d < shape_.value_width; ++d) {
-          float* const out = state.out.data() + first * shape_.value_width + d * lanes;
-          for (int64_t i = 0; i < lanes; ++i) out[i] *= inverse[i];
-        }
+        kernels::row_kernels().scale_columns(state.out.data() + first * shape_.value_width, shape_.value_width, lanes,
+                                             inverse.data());
       }
       outputs_.from_lanes(part.item, h, part.rows, blocks, state.out, 1.0F);
     }

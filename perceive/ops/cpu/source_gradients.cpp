@@ -102,16 +102,11 @@ void SourceGradients::add_inputs(const Side& side, const Tile& tile, const Float
   if (!call_.normalize) return;
   const float* const sums = side.row_sums.const_data_ptr<float>();
   const float* const constant = side.factors->row(side.factors->features.constant);
+  const auto& row_kernels = kernels::row_kernels();
   for (int64_t t = 0; t < tile.keys(); ++t) {
     const float* const grad = side.grad.data() + t * stride;
-    const float* const row = projected.data() + t * stride;
-    float level = 0.0F, slope = 0.0F;
-    for (int64_t r = 0; r < stride; ++r) {
-      level += grad[r] * sums[r];
-      slope += grad[r] * (row[r] - constant[r]);
-    }
-    level_[t] += level;
-    slope_[t] += slope;
+    level_[t] += row_kernels.dot(grad, sums, stride);
+    slope_[t] += row_kernels.dot(grad, projected.data() + t * stride, stride) - row_kernels.dot(grad, constant, stride);
   }
 }
 
@@ -125,10 +120,8 @@ void SourceGradients::write_values(int64_t item, const Tile& tile) {
       const float* const x = reader_.absorbed_rows_.data + t * reader_.absorbed_rows_.stride;
       kernels::row_kernels().add(grad, channels, 1.0F, grad_inputs_.data() + t * pitch);
       if (!call_.normalize) continue;
-      for (int64_t c = 0; c < features.width; ++c) {
-        level_[t] += grad[c];
-        slope_[t] += grad[c] * x[c];
-      }
+      level_[t] += kernels::row_kernels().sum(grad, features.width);
+      slope_[t] += kernels::row_kernels().dot(grad, x, features.width);
     }
   }
   const auto& normalised = call_.projected ? reader_.projected_rows_ : reader_.absorbed_rows_;
@@ -139,7 +132,8 @@ void SourceGradients::write_values(int64_t item, const Tile& tile) {
     float* const to =
         grad_values_.data_ptr<float>() + item * grad_values_.stride(0) + tile.index[t] * grad_values_.stride(1);
     const float level = level_[t] * factor, slope = slope_[t] * factor, inverse = reader_.inverse_[t];
-    for (int64_t c = 0; c < channels; ++c) to[c] = (grad[c] - level - x[c] * slope) * inverse;
+    kernels::row_kernels().normalise(grad, channels, level, inverse, to);
+    if (call_.normalize) kernels::row_kernels().add(x, channels, -slope * inverse, to);
   }
 }
 
