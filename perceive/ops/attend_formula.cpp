@@ -79,6 +79,7 @@ struct Projected {
 std::tuple<at::Tensor, at::Tensor> attend_source(const at::Tensor& q, const at::Tensor& values, at::TensorList axes,
                                                  const at::Tensor& mask, const FoldedProjection& projection,
                                                  const SourceRange& range, const AttendScalars& scalars) {
+  const BelowEverything below;
   const Projected projected(q, values, axes, mask, projection, range, scalars);
   return forward(q, projected.keys, projected.problem, projected.split,
                  projection.value_weight.size(0) / projection.heads);
@@ -89,6 +90,7 @@ SourceGradients attend_source_backward(const at::Tensor& grad_out, const at::Ten
                                        const FoldedProjection& projection, const at::Tensor& out, const at::Tensor& lse,
                                        const SourceRange& range, const AttendScalars& scalars, bool values_need_grad,
                                        bool axes_need_grad) {
+  const BelowEverything below;
   const Projected projected(q, values, axes, mask, projection, range, scalars, axes_need_grad);
   const auto nothing = [](const at::Tensor& t) { return at::empty({0}, t.options()); };
   SourceGradients result;

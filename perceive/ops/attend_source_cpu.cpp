@@ -84,6 +84,7 @@ SourceWork work_of(const at::Tensor& q, const at::Tensor& values, at::TensorList
 std::tuple<at::Tensor, at::Tensor> attend_source_cpu(const at::Tensor& q, const at::Tensor& values, at::TensorList axes,
                                                      const at::Tensor& mask, const FoldedProjection& projection,
                                                      const SourceRange& range, const AttendScalars& scalars) {
+  const BelowEverything below;
   const auto plan = resolve_plan(projection.plan, work_of(q, values, axes, projection, range));
   if (by_formula(q, values, axes, scalars)) {
     return formula::attend_source(q, values, axes, mask, projection, range, scalars);
@@ -98,6 +99,7 @@ SourceGradients attend_source_backward_cpu(const at::Tensor& grad_out, const at:
                                            const FoldedProjection& projection, const at::Tensor& out,
                                            const at::Tensor& lse, const SourceRange& range,
                                            const AttendScalars& scalars, bool values_need_grad, bool axes_need_grad) {
+  const BelowEverything below;
   if (axes_need_grad || by_formula(q, values, axes, scalars)) {
     return formula::attend_source_backward(grad_out, grad_lse, q, values, axes, mask, projection, out, lse, range,
                                            scalars, values_need_grad, axes_need_grad);

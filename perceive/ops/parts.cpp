@@ -2,20 +2,8 @@
 #include "perceive/ops/parts.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
 
 namespace perceive::ops {
-namespace {
-
-// Without these, an operator called from a pool thread would record gradients, and one called from the caller's
-// thread under autocast would round to half precision.
-struct BelowEverything {
-  at::AutoDispatchBelowADInplaceOrView no_autograd;
-  c10::impl::ExcludeDispatchKeyGuard no_autocast{c10::autocast_dispatch_keyset};
-};
-
-}  // namespace
-
 std::vector<Range> cut(int64_t size, int64_t parts, int64_t step) {
   const int64_t steps = std::max<int64_t>(1, (size + step - 1) / step);
   const int64_t each = (steps + parts - 1) / parts * step;

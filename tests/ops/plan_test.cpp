@@ -2,6 +2,7 @@
 #include "perceive/ops/plan.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
@@ -190,6 +191,20 @@ TEST(Plan, HasTheSameBitsForAnyNumberOfThreads) {
       EXPECT_TRUE(at::equal(results[0][i], results[1][i])) << name_of(plan) << " " << i;
       EXPECT_TRUE(at::equal(results[0][i], results[2][i])) << name_of(plan) << " " << i;
     }
+  }
+}
+
+TEST(Plan, KeepsItsPrecisionUnderAutocast) {
+  for (const auto plan : {SourcePlan::separate, SourcePlan::absorb, SourcePlan::separable}) {
+    Setup32 setup({.name = "", .grid = {14, 15}});
+    setup.options.plan = plan;
+    const auto result = attend_source(setup.q, setup.source, setup.projection, setup.options);
+    const auto want = torch::autograd::grad({Setup32::loss(result)}, setup.leaves, {}, true);
+    const auto loss = Setup32::loss(result);
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    const auto have = torch::autograd::grad({loss}, setup.leaves);
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    for (size_t i = 0; i < have.size(); ++i) EXPECT_TRUE(at::equal(have[i], want[i])) << name_of(plan) << " " << i;
   }
 }
 
