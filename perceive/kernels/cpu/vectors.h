@@ -55,9 +55,10 @@ inline float sum_of(Register x) {
   return sum;
 }
 
-// 2^x for -126.5 <= x <= 128, to 2 ulp; below it about 2^-126, NaN for NaN. Degree 5 on [-1/2, 1/2].
+// 2^x for -126.5 < x < 127.5, to 2 ulp; below it a number under 2^-126 (kernels/denormals.h), NaN for NaN. Degree 5 on
+// [-1/2, 1/2].
 inline Register exp2(Register x) {
-  const Register clamped = larger(x, broadcast(-126.5F));
+  const Register clamped = larger(x, broadcast(-127.0F));
   const Register magic = broadcast(12582912.0F);  // 1.5 · 2^23 rounds to nearest and leaves the integer in the low bits
   const Register shifted = clamped + magic;
   const Register f = clamped - (shifted - magic);

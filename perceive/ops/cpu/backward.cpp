@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
 #include "perceive/ops/cpu/rows.h"
 #include "perceive/ops/cpu/tiles.h"
@@ -58,6 +59,7 @@ class BackwardWalk {
     std::vector<std::vector<Floats>> grads(key_parts == 1 ? 0 : plan_.parts());
     std::vector<WalkGradients> factors(count);
     run_parts(count, device, [&](int64_t g) {
+      const kernels::DenormalsAreZero fast;
       Workplace place;
       place.group = make(g);
       place.heads.resize(shape_.item_heads());

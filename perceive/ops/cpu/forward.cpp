@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
 #include "perceive/ops/cpu/rows.h"
 #include "perceive/ops/cpu/tiles.h"
@@ -79,6 +80,7 @@ class ForwardWalk {
     std::vector<std::vector<State>> states(key_parts == 1 ? 0 : plan_.parts());
     const auto groups = groups_of(plan_);
     run_parts(static_cast<int64_t>(groups.size()), device, [&](int64_t g) {
+      const kernels::DenormalsAreZero fast;
       Workplace place(shape_.item_heads());
       place.reader = make_reader();
       for (int64_t index = groups[g].begin; index < groups[g].end; ++index) {
