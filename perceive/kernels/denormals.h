@@ -1,5 +1,5 @@
-// Numbers below 2^-126 count as zero while this lives, on this thread: weights of far keys, and what they are multiplied
-// with, would otherwise cost a hundred times as much as others and change nothing.
+// Numbers below 2^-126 count as zero while this lives, on this thread: weights of far keys, and what they are
+// multiplied with, would otherwise cost a hundred times as much as others and change nothing.
 #pragma once
 
 #include <cstdint>

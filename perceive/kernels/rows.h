@@ -6,7 +6,7 @@
 namespace perceive::kernels {
 
 struct RowKernels {
-  // The mean of n > 0 numbers, and the sum of their squared deviations from it.
+  // The mean of n numbers, and the sum of their squared deviations from it; 0 of none.
   void (*statistics)(const float* x, int64_t n, float& mean, float& deviation);
   // x = 1 / sqrt(x · factor + addend)
   void (*inverse_root)(float* x, int64_t n, float factor, float addend);

@@ -101,7 +101,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(const at::Ten
     return formula::attend_backward(grad_out, grad_lse, q, k, v, mask, out, lse, scalars);
   }
   const auto shape = shape_of(q, k, v, scalars);
-  const auto plan = cpu::make_plan(shape, kernels::tile_kernels(), cpu::CutBy::size);
+  const auto plan = cpu::make_plan(shape, kernels::tile_kernels(), cpu::CutBy::sums);
   std::vector<at::Tensor> grad_k, grad_v;
   for (size_t i = 0; i < plan.row_parts.size(); ++i) {
     grad_k.push_back(at::zeros(k.sizes(), k.options().dtype(at::kFloat)));

@@ -69,6 +69,14 @@ struct Call {
   }
 };
 
+// Within a parallel region, where libtorch's own threads cannot change the bits of a sum.
+template <class... Arguments>
+std::unique_ptr<Call> make_call(SourcePlan plan, const at::Tensor& q, const Arguments&... arguments) {
+  std::unique_ptr<Call> call;
+  run_parts(1, q.device(), [&](int64_t) { call = std::make_unique<Call>(plan, q, arguments...); });
+  return call;
+}
+
 bool by_formula(const at::Tensor& q, const at::Tensor& values, at::TensorList axes, const AttendScalars& scalars) {
   if (q.scalar_type() == at::kDouble || q.numel() == 0 || values.size(1) == 0) return true;
   if (!scalars.causal) return false;
@@ -89,7 +97,8 @@ std::tuple<at::Tensor, at::Tensor> attend_source_cpu(const at::Tensor& q, const 
   if (by_formula(q, values, axes, scalars)) {
     return formula::attend_source(q, values, axes, mask, projection, range, scalars);
   }
-  const Call call(plan, q, values, axes, projection, range, scalars);
+  const auto made = make_call(plan, q, values, axes, projection, range, scalars);
+  const Call& call = *made;
   return cpu::forward(call.shape, call.plan, q, mask_as_4d(mask), call.absorbed,
                       [&] { return std::make_unique<cpu::SourceReader>(call.shape, call.source); });
 }
@@ -105,7 +114,8 @@ SourceGradients attend_source_backward_cpu(const at::Tensor& grad_out, const at:
                                            scalars, values_need_grad, axes_need_grad);
   }
   const auto work = backward_work(work_of(q, values, axes, projection, range), values_need_grad);
-  const Call call(resolve_plan(projection.plan, work), q, values, axes, projection, range, scalars);
+  const auto made = make_call(resolve_plan(projection.plan, work), q, values, axes, projection, range, scalars);
+  const Call& call = *made;
   at::Tensor grad_values;
   if (values_need_grad) grad_values = at::zeros(values.sizes(), values.options().dtype(at::kFloat));
   std::vector<std::shared_ptr<cpu::SourceGradients>> groups(cpu::groups_of(call.plan).size());

@@ -126,6 +126,7 @@ void check_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 void check_attend_source(const at::Tensor& q, const at::Tensor& values, at::TensorList axes, const at::Tensor& mask,
                          const FoldedProjection& projection, const SourceRange& range, const AttendScalars& scalars) {
+  TORCH_CHECK(projection.heads > 0, "attend_source: heads must be positive; got ", projection.heads);
   check_scalars("attend_source", q, mask, scalars);
   const auto compatible = [&](const at::Tensor& t, const char* name) {
     TORCH_CHECK(!t.defined() || t.device() == q.device(), "attend_source: ", name, " is on ", t.device(), ", q on ",

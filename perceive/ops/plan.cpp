@@ -30,8 +30,8 @@ constexpr double kLookUp = 3;        // a row of a table read, or added to
 constexpr double kShort = 1.5;       // a product over few channels waits for memory more than a long one
 constexpr double kProjection = 1.1;  // a projected tile is written and read again
 
-// A separable plan's tables of one query head, in floats, stay within a core's cache a block of queries at a time.
-constexpr int64_t kLongestTables = 1 << 16;
+// Steps of all axes of a separable plan: each holds a number for every query, twice a thread.
+constexpr int64_t kLongestTables = 1 << 14;
 // Axes of at most this share of the keys are projected ahead.
 constexpr int64_t kKeysPerProjectedRow = 8;
 constexpr int64_t kProjectedFloats = 1 << 20;

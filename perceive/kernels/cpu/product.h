@@ -48,6 +48,7 @@ void multiply_columns(const Product& p, int64_t column, Finish& finish) {
 // body.template operator()<V>() with V vectors, for 1 <= count <= kVectors.
 template <class Body>
 inline void with_vectors(int64_t count, Body&& body) {
+  static_assert(kVectors == 2 || kVectors == 4);
   if constexpr (kVectors == 4) {
     if (count == 4) return body.template operator()<4>();
     if (count == 3) return body.template operator()<3>();

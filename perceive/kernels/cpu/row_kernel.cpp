@@ -6,6 +6,10 @@ namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
 
 void statistics(const float* x, int64_t n, float& mean, float& deviation) {
+  if (n == 0) {
+    mean = deviation = 0.0F;
+    return;
+  }
   if (n < kWidth) {
     float sum = 0.0F;
     for (int64_t i = 0; i < n; ++i) sum += x[i];

@@ -178,7 +178,7 @@ class ForwardWalk {
         const int64_t lanes = blocks.lanes_of(b), first = blocks.begin(b);
         for (int64_t i = 0; i < lanes; ++i) {
           const int64_t r = first + i;
-          const bool empty = state.highest[r] == -INFINITY;
+          const bool empty = state.sum[r] == 0.0F;  // of NaN scores, the sum is NaN
           inverse[i] = empty ? 0.0F : 1.0F / state.sum[r];
           if (i < blocks.rows_of(b)) {
             *sums_.row(part.item, h, part.rows.begin + r) =

@@ -24,8 +24,8 @@ Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by
   plan.key_tile = shape.scalars.key_tile > 0 ? std::min(shape.scalars.key_tile, int64_t{4096}) : kKeyTile;
   const int64_t wanted = (kParts + std::max<int64_t>(plan.items, 1) - 1) / std::max<int64_t>(plan.items, 1);
   const int64_t rows = shape.rows();
-  const bool by_rows = by == CutBy::size && shape.keys < rows;
-  const int64_t small_enough = by == CutBy::keys ? 1 : (rows + kRowsAPart - 1) / kRowsAPart;
+  const bool by_rows = by != CutBy::keys && shape.keys < rows;
+  const int64_t small_enough = by == CutBy::size ? (rows + kRowsAPart - 1) / kRowsAPart : 1;
   const int64_t row_parts = std::max<int64_t>({small_enough, by_rows ? wanted : 1, 1});
   plan.row_parts = cut(rows, row_parts, kernels.lanes);
   const auto row_count = static_cast<int64_t>(plan.row_parts.size());

@@ -78,9 +78,10 @@ struct Plan {
   Part part(int64_t index) const;  // key parts of one item and row part are neighbours
 };
 
-// What a call is cut by first: the longer of the two where reading a tile costs little, else keys, for a tile is worth
-// sharing among all rows.
-enum class CutBy { size, keys };
+// What a call is cut by first: the longer of rows and keys, where reading a tile costs little; keys, where a tile is
+// worth sharing among all rows. `sums` is as `size`, but cuts rows no finer than the threads need: for passes where
+// each part of the rows holds sums for all keys.
+enum class CutBy { size, keys, sums };
 // `least_keys`: of a part, at least so many.
 Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by, int64_t least_keys = 1);
 
