@@ -19,18 +19,23 @@ function(perceive_folder name)
   target_link_libraries(perceive_library PRIVATE ${target})
 endfunction()
 
-# perceive_kernels(SOURCE…): compiles the sources once an instruction set; which one runs is chosen at run time
-# (kernels/cpu/dispatch.cpp). The code of each lies in the namespace that PERCEIVE_ISA names.
-function(perceive_kernels)
+# perceive_kernels(SUFFIX [FLAG…]): compiles the *_kernel.cpp files of perceive/kernels once an instruction set, with the flags
+# on top of their own; which one runs is chosen at run time (kernels/cpu/dispatch.cpp). The code of each lies in the namespace
+# that PERCEIVE_ISA names. What links perceive_kernel_tables<SUFFIX> gets the objects of all.
+function(perceive_kernels suffix)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/perceive/kernels/*_kernel.cpp)
+  add_library(perceive_kernel_tables${suffix} INTERFACE)
   foreach(variant "portable:" "avx2:-mavx2 -mfma" "avx512:-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512")
     string(REGEX MATCH "^[^:]+" isa ${variant})
     string(REGEX REPLACE "^[^:]+:" "" flags ${variant})
     separate_arguments(flags)
-    add_library(perceive_kernels_${isa} OBJECT ${ARGN})
-    target_link_libraries(perceive_kernels_${isa} PRIVATE perceive_options)
-    target_compile_definitions(perceive_kernels_${isa} PRIVATE PERCEIVE_ISA=${isa})
+    set(objects perceive_kernels_${isa}${suffix})
+    add_library(${objects} OBJECT ${sources})
+    target_link_libraries(${objects} PRIVATE perceive_options)
+    target_compile_definitions(${objects} PRIVATE PERCEIVE_ISA=${isa})
     # A multiplication and an addition may become one instruction; the sums stay in the order written.
-    target_compile_options(perceive_kernels_${isa} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -falign-loops=64 -Wno-psabi ${flags})
-    target_link_libraries(perceive_library PRIVATE perceive_kernels_${isa})
+    # GCC 12 takes the undefined operand inside its own AVX-512 intrinsics for a mistake (GCC bug 105593).
+    target_compile_options(${objects} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -falign-loops=64 -Wno-psabi -Wno-maybe-uninitialized ${flags} ${ARGN})
+    target_link_libraries(perceive_kernel_tables${suffix} INTERFACE $<TARGET_OBJECTS:${objects}>)
   endforeach()
 endfunction()

@@ -1,6 +1,8 @@
 // The kernel tables, one an instruction set.
 #pragma once
 
+#include <array>
+
 #include "perceive/kernels/peak.h"
 #include "perceive/kernels/rows.h"
 #include "perceive/kernels/tile.h"
@@ -17,5 +19,16 @@ PERCEIVE_TABLES(portable)
 PERCEIVE_TABLES(avx2)
 PERCEIVE_TABLES(avx512)
 #undef PERCEIVE_TABLES
+
+// The tables of one instruction set.
+struct Tables {
+  const char* name;
+  bool present;  // whether this CPU has it
+  const TileKernels& tile;
+  const RowKernels& row;
+  const PeakLoops& peak;
+};
+// Of all of them, the plainest first.
+std::array<Tables, 3> all_tables();
 
 }  // namespace perceive::kernels
