@@ -29,9 +29,9 @@ Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by
   const int64_t row_parts = std::max<int64_t>({small_enough, by_rows ? wanted : 1, 1});
   plan.row_parts = cut(rows, row_parts, kernels.lanes);
   const auto row_count = static_cast<int64_t>(plan.row_parts.size());
-  // A power of two, so that it goes round on the usual numbers of threads.
+  // A power of two, so that it goes round on the usual numbers of threads; two in any case.
   int64_t key_parts = 1;
-  while (key_parts * least_keys < shape.keys && key_parts * row_count < wanted) key_parts *= 2;
+  while (key_parts * row_count < wanted && (key_parts == 1 || 2 * key_parts * least_keys <= shape.keys)) key_parts *= 2;
   plan.key_parts = cut(shape.keys, by_rows ? 1 : key_parts, plan.key_tile);
   return plan;
 }
