@@ -194,6 +194,22 @@ TEST(Plan, HasTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
+// A running sum that each key's small share is added to would drift.
+TEST(Plan, KeepsItsPrecisionOverManyKeys) {
+  torch::manual_seed(2);
+  const int64_t keys = 1 << 19;
+  auto values = at::rand({1, keys, 2}) + 1.0;
+  const auto q = at::randn({1, 1, 5, 4});
+  const Projection projection{.key_weight = at::randn({4, 2}), .value_weight = at::rand({4, 2}) + 0.5};
+  const Projection wide{.key_weight = projection.key_weight.to(at::kDouble),
+                        .value_weight = projection.value_weight.to(at::kDouble)};
+  const auto expected = attend_source(q.to(at::kDouble), Source::of(values.to(at::kDouble)), wide);
+  for (const auto plan : {SourcePlan::separate, SourcePlan::absorb}) {
+    const auto result = attend_source(q, Source::of(values), projection, {.plan = plan});
+    EXPECT_LT(difference(result.out, expected.out), 5e-6 * expected.out.abs().max().item<double>()) << name_of(plan);
+  }
+}
+
 TEST(Plan, KeepsItsPrecisionUnderAutocast) {
   for (const auto plan : {SourcePlan::separate, SourcePlan::absorb, SourcePlan::separable}) {
     Setup32 setup({.name = "", .grid = {14, 15}});

@@ -10,13 +10,7 @@ namespace perceive::kernels::PERCEIVE_ISA {
 template <int R, int V, class Finish>
 __attribute__((always_inline)) inline void multiply_rows(const Product& p, int64_t row, int64_t column,
                                                          Finish& finish) {
-  Register sums[R][V];
-  const float* const c = p.c.data + row * p.c.stride + column;
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) sums[r][v] = p.add ? load(c + r * p.c.stride + v * kWidth) : Register{};
-  }
+  Register sums[R][V] = {};
   const float* a = p.a + row * p.row_step;
   const float* b = p.b.data + column;
   for (int64_t d = 0; d < p.depth; ++d, a += p.depth_step, b += p.b.stride) {
@@ -28,6 +22,15 @@ __attribute__((always_inline)) inline void multiply_rows(const Product& p, int64
       const Register x = broadcast(a[r * p.row_step]);
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) sums[r][v] += x * lanes[v];
+    }
+  }
+  if (p.add) {
+    // Only now: a long sum would round every small product that meets it.
+    const float* const c = p.c.data + row * p.c.stride + column;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) sums[r][v] += load(c + r * p.c.stride + v * kWidth);
     }
   }
   finish(row, column, sums);

@@ -75,9 +75,10 @@ void SourceGradients::end(Side& side, const Tile& tile, const Floats& projected)
                                    .depth = keys,
                                    .columns = stride,
                                    .add = true});
+  constant_.assign(stride, 0.0F);
   for (int64_t t = 0; t < keys; ++t) {
     const float* const grad = side.grad.data() + t * stride;
-    kernels::row_kernels().add(grad, stride, 1.0F, rows + features.constant * stride);
+    kernels::row_kernels().add(grad, stride, 1.0F, constant_.data());
     for (size_t a = 0; a < features.axes.size(); ++a) {
       const auto& axis = features.axes[a];
       if (!axis.table) continue;
@@ -85,6 +86,7 @@ void SourceGradients::end(Side& side, const Tile& tile, const Floats& projected)
                                  rows + (axis.begin + reader_.steps_[a][t]) * stride);
     }
   }
+  kernels::row_kernels().add(constant_.data(), stride, 1.0F, rows + features.constant * stride);
   if (grad_values_.defined()) add_inputs(side, tile, projected);
 }
 

@@ -91,6 +91,7 @@ class SourceGradients : public TileGradients {
   Side key_, value_;
   // Of the tile at hand: gradient of the normalised channels, of absorbed features, and the two sums of LayerNorm.
   Floats grad_inputs_, grad_absorbed_;
+  Floats constant_;  // the tile's share in the gradient of the constant
   std::vector<float> level_, slope_;
 };
 
