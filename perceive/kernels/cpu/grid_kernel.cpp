@@ -19,7 +19,7 @@ inline void shared_rows(const Segment& segment, const float* rows, int64_t lanes
   }
 }
 
-// The scores of R keys of a segment from j on, against `rows` [features][lanes], to finish(j, scores).
+// The scores of R keys of a segment from j on, against `rows` [features][lanes], to finish(j, 0, scores).
 template <int R, int V, int D, class Finish>
 __attribute__((always_inline)) inline void scores_of_keys(const GridKeys& grid, int64_t j, const float* rows,
                                                           int64_t lanes, const Register (&shared)[V], Finish& finish) {
@@ -48,7 +48,7 @@ __attribute__((always_inline)) inline void scores_of_keys(const GridKeys& grid, 
       for (int v = 0; v < V; ++v) scores[r][v] += input * row[v];
     }
   }
-  finish(j, scores);
+  finish(j, 0, scores);
 }
 
 // Those of all keys of a tile. D inputs, or any number of them (-1).
@@ -62,15 +62,6 @@ inline void scores_of(const KeyTile& tile, const float* rows, int64_t lanes, Fin
     int64_t j = segment.begin;
     for (; j + kKeys <= segment.end; j += kKeys) scores_of_keys<kKeys, V, D>(grid, j, rows, lanes, shared, finish);
     for (; j < segment.end; ++j) scores_of_keys<1, V, D>(grid, j, rows, lanes, shared, finish);
-  }
-}
-
-template <int R, int V>
-inline void store_keys(const Register (&keys)[R][V], int64_t lanes, float* to) {
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(to + r * lanes + v * kWidth, keys[r][v]);
   }
 }
 
@@ -141,21 +132,19 @@ void with_sizes(int64_t depth, int64_t vectors, Body&& body) {
 void grid_forward(const KeyTile& tile, const ForwardBlock& block) {
   const int64_t lanes = block.lanes;
   with_sizes(tile.grid->depth, lanes / kWidth, [&]<int V, int D>() {
+    const Store to{{block.scores, lanes}};
     bool served = false;
-    if (tile.add == nullptr && tile.multiply == nullptr) {
+    if (!special(tile)) {
       Weigher<V> weigher(block);
-      const auto finish = [&weigher, lanes, to = block.scores]<int R>(int64_t j, Register(&scores)[R][V]) {
+      const auto finish = [&]<int R>(int64_t j, int64_t lane, Register(&scores)[R][V]) {
         weigher(scores);
-        store_keys(scores, lanes, to + j * lanes);
+        to(j, lane, scores);
       };
       scores_of<V, D>(tile, block.q, lanes, finish);
       served = weigher.commit();
     }
     if (!served) {
-      const auto finish = [lanes, to = block.scores]<int R>(int64_t j, Register(&scores)[R][V]) {
-        store_keys(scores, lanes, to + j * lanes);
-      };
-      scores_of<V, D>(tile, block.q, lanes, finish);
+      scores_of<V, D>(tile, block.q, lanes, to);
       for (int64_t lane = 0; lane < lanes; lane += kWidth) softmax(tile, block, lane);
     }
     add_sums<V, D>(tile, block.scores, block.out, lanes);
@@ -165,36 +154,9 @@ void grid_forward(const KeyTile& tile, const ForwardBlock& block) {
 void grid_backward(const KeyTile& tile, const BackwardBlock& block) {
   const int64_t lanes = block.lanes;
   with_sizes(tile.grid->depth, lanes / kWidth, [&]<int V, int D>() {
-    const auto weigh = [=, add = tile.add, lse = block.lse, to = block.scores]<int R>(int64_t j,
-                                                                                      Register(&scores)[R][V]) {
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) {
-          const int64_t at = (j + r) * lanes + v * kWidth;
-          Register weight = exp2(scores[r][v] - load(lse + v * kWidth));
-          if (add != nullptr) weight = load(add + at) < Register{} ? Register{} : weight;
-          store(to + at, weight);
-        }
-      }
-    };
+    const WeighAgain<true> weigh{tile.add, block.lse, block.scores, lanes};
     scores_of<V, D>(tile, block.q, lanes, weigh);
-    const auto differentiate = [=, multiplier = tile.multiply, delta = block.delta, weights = block.scores,
-                                to = block.grad_scores]<int R>(int64_t j, Register(&grads)[R][V]) {
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) {
-          const int64_t at = (j + r) * lanes + v * kWidth;
-          const Register weight = load(weights + at);
-          if (multiplier != nullptr) {
-            grads[r][v] *= load(multiplier + at);
-            store(weights + at, weight * load(multiplier + at));
-          }
-          store(to + at, weight * (grads[r][v] - load(delta + v * kWidth)));
-        }
-      }
-    };
+    const Differentiate<true> differentiate{tile.multiply, block.delta, block.scores, block.grad_scores, lanes};
     scores_of<V, D>(tile, block.grad_out, lanes, differentiate);
     add_sums<V, D>(tile, block.grad_scores, block.grad_q, lanes);
     add_sums<V, D>(tile, block.scores, block.context, lanes);

@@ -1,10 +1,15 @@
-// The online softmax of a block of queries: how its reference moves, and weights from scores.
+// The online softmax of a block of queries, and its way back: what becomes of scores as they leave their products.
 #pragma once
 
 #include "perceive/kernels/cpu/vectors.h"
 #include "perceive/kernels/tile.h"
 
 namespace perceive::kernels::PERCEIVE_ISA {
+
+// Whether a tile's weights need more than scores and references.
+inline bool special(const KeyTile& tile) {
+  return tile.add != nullptr || tile.multiply != nullptr;
+}
 
 // Exponentials are taken relative to a reference a lane (`highest`), which need not be the maximum: any within 2^kSlack
 // of it keeps every digit that float32 has.
@@ -106,5 +111,61 @@ inline void softmax(const KeyTile& tile, const ForwardBlock& block, int64_t lane
   }
   store(block.sum + lane, sum);
 }
+
+// Backward: scores to weights [keys][lanes], from lse.
+template <bool kSpecial>
+struct WeighAgain {
+  const float* add;  // of a special tile, or null
+  const float* lse;
+  float* weights;
+  int64_t lanes;
+
+  template <int R, int V>
+  inline void operator()(int64_t key, int64_t lane, Register (&scores)[R][V]) const {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Register shift = load(lse + lane + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const int64_t at = (key + r) * lanes + lane + v * kWidth;
+        Register weight = exp2(scores[r][v] - shift);
+        if constexpr (kSpecial) {
+          if (add != nullptr) weight = load(add + at) < Register{} ? Register{} : weight;
+        }
+        store(weights + at, weight);
+      }
+    }
+  }
+};
+
+// Backward: gradients of the weights to those of the scores. The weights become those that met the values.
+template <bool kSpecial>
+struct Differentiate {
+  const float* multiply;  // of a special tile, or null
+  const float* delta;
+  float* weights;
+  float* grad_scores;
+  int64_t lanes;
+
+  template <int R, int V>
+  inline void operator()(int64_t key, int64_t lane, Register (&grads)[R][V]) const {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Register shift = load(delta + lane + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const int64_t at = (key + r) * lanes + lane + v * kWidth;
+        const Register weight = load(weights + at);
+        if constexpr (kSpecial) {
+          if (multiply != nullptr) {
+            grads[r][v] *= load(multiply + at);
+            store(weights + at, weight * load(multiply + at));
+          }
+        }
+        store(grad_scores + at, weight * (grads[r][v] - shift));
+      }
+    }
+  }
+};
 
 }  // namespace perceive::kernels::PERCEIVE_ISA

@@ -13,18 +13,16 @@ constexpr int64_t kPiece = 3072 / (kWidth * kVectors);
 
 // body(piece of the tile, its first key)
 template <class Body>
-inline void for_pieces(const KeyTile& tile, const Body& body) {
+inline void for_pieces(const KeyTile& tile, int64_t lanes, const Body& body) {
   for (int64_t first = 0; first < tile.keys; first += kPiece) {
     KeyTile piece = tile;
     piece.keys = tile.keys - first < kPiece ? tile.keys - first : kPiece;
     piece.k.data += first * piece.k.stride;
     piece.v.data += first * piece.v.stride;
+    if (piece.add != nullptr) piece.add += first * lanes;
+    if (piece.multiply != nullptr) piece.multiply += first * lanes;
     body(piece, first);
   }
-}
-
-bool special(const KeyTile& tile) {
-  return tile.add != nullptr || tile.multiply != nullptr;
 }
 
 Product scores_of(const KeyTile& tile, const ConstRows& rows, int64_t depth, const float* q, float* scores,
@@ -58,15 +56,11 @@ bool weigh(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetcher) {
   bool served = false;
   with_vectors(block.lanes / kWidth, [&]<int V>() {
     Weigher<V> weigher(block);
-    const auto finish = [&weigher, &fetcher, scores = block.scores, lanes = block.lanes]<int R>(
-                            int64_t row, int64_t column, Register(&sums)[R][V]) {
+    const auto finish = [&, to = Store{{block.scores, block.lanes}}]<int R>(int64_t row, int64_t column,
+                                                                            Register(&sums)[R][V]) {
       fetcher.next(R);
       weigher(sums);
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) store(scores + (row + r) * lanes + column + v * kWidth, sums[r][v]);
-      }
+      to(row, column, sums);
     };
     multiply_columns<V>(p, 0, finish);
     served = weigher.commit();
@@ -85,57 +79,21 @@ void forward_piece(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetc
 void forward(const KeyTile& tile, const ForwardBlock& block) {
   if (tile.grid != nullptr) return grid_forward(tile, block);
   Fetcher fetcher(tile);
-  for_pieces(tile, [&](KeyTile& piece, int64_t first) {
-    if (piece.add != nullptr) piece.add += first * block.lanes;
-    if (piece.multiply != nullptr) piece.multiply += first * block.lanes;
-    forward_piece(piece, block, fetcher);
-  });
+  for_pieces(tile, block.lanes, [&](const KeyTile& piece, int64_t) { forward_piece(piece, block, fetcher); });
 }
 
 // Weights into block.scores, and the gradients of the scores into block.grad_scores, as they leave their products.
 template <bool kSpecial>
 void weigh_backward(const KeyTile& tile, const BackwardBlock& block, Fetcher& fetcher) {
   const int64_t lanes = block.lanes;
-  const auto weigh = [=, add = tile.add, lse = block.lse, scores = block.scores, &fetcher]<int R, int V>(
-                         int64_t row, int64_t column, Register(&sums)[R][V]) {
-    fetcher.next(R);
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      const Register shift = load(lse + column + v * kWidth);
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const int64_t at = (row + r) * lanes + column + v * kWidth;
-        Register weight = exp2(sums[r][v] - shift);
-        if constexpr (kSpecial) {
-          if (add != nullptr) weight = load(add + at) < Register{} ? Register{} : weight;
-        }
-        store(scores + at, weight);
-      }
-    }
-  };
-  multiply(last_layer(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes)), weigh);
-  const auto differentiate = [=, multiplier = tile.multiply, deltas = block.delta, scores = block.scores,
-                              grads = block.grad_scores]<int R, int V>(int64_t row, int64_t column,
-                                                                       Register(&sums)[R][V]) {
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      const Register delta = load(deltas + column + v * kWidth);
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const int64_t at = (row + r) * lanes + column + v * kWidth;
-        const Register weight = load(scores + at);
-        if constexpr (kSpecial) {
-          if (multiplier != nullptr) {
-            sums[r][v] *= load(multiplier + at);
-            store(scores + at, weight * load(multiplier + at));
-          }
-        }
-        store(grads + at, weight * (sums[r][v] - delta));
-      }
-    }
-  };
+  const WeighAgain<kSpecial> weigh{tile.add, block.lse, block.scores, lanes};
+  multiply(last_layer(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes)),
+           [weigh, &fetcher]<int R, int V>(int64_t row, int64_t column, Register(&sums)[R][V]) {
+             fetcher.next(R);
+             weigh(row, column, sums);
+           });
   multiply(last_layer(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes)),
-           differentiate);
+           Differentiate<kSpecial>{tile.multiply, block.delta, block.scores, block.grad_scores, lanes});
 }
 
 // grad [keys][padded width] += weights queries.
@@ -172,9 +130,7 @@ void backward_piece(const KeyTile& tile, const BackwardBlock& block, Fetcher& fe
 void backward(const KeyTile& tile, const BackwardBlock& block) {
   if (tile.grid != nullptr) return grid_backward(tile, block);
   Fetcher fetcher(tile);
-  for_pieces(tile, [&](KeyTile& piece, int64_t first) {
-    if (piece.add != nullptr) piece.add += first * block.lanes;
-    if (piece.multiply != nullptr) piece.multiply += first * block.lanes;
+  for_pieces(tile, block.lanes, [&](const KeyTile& piece, int64_t first) {
     BackwardBlock of_piece = block;
     if (block.grad_k.data != nullptr) of_piece.grad_k.data += first * block.grad_k.stride;
     if (block.grad_v.data != nullptr) of_piece.grad_v.data += first * block.grad_v.stride;
