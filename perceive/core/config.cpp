@@ -141,6 +141,12 @@ class Assigner {
     }
   }
 
+  void set(OneOrManyRef option, const Value& given, const std::string& path) const {
+    const Value value = opened(given);
+    option.type->choose(option.object, value.kind == Kind::list);
+    assign(option.type->get(option.object), value, path);
+  }
+
   void set(GroupRef option, const Value& given, const std::string& path) const {
     const Value value = opened(given);
     if (value.kind == Kind::null) return;  // a heading with nothing below it

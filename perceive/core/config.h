@@ -13,6 +13,7 @@
 //   enum      one of its names
 //   optional  null, none, ~ for no value
 //   list      [a, b]; a later list replaces an earlier one
+//   one or many  a value, or a list of them
 //   group     a mapping, merged key by key
 //   class     its name (the last part of a dotted one counts), or {class_path: NAME, init_args: {…}}, or the options of
 //             the class chosen before. Another class starts from its defaults; the same one again keeps its options.

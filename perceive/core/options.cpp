@@ -35,6 +35,7 @@ std::vector<OptionField> fields_of(ClassRef option) {
 
 // An empty optional stays one; any other is what it holds.
 OptionRef unwrap(OptionRef option) {
+  if (const auto* either = std::get_if<OneOrManyRef>(&option.value)) return unwrap(either->type->get(either->object));
   const auto* optional = std::get_if<OptionalRef>(&option.value);
   if (!optional || !optional->type->has_value(optional->object)) return option;
   return unwrap(optional->type->value(optional->object));
@@ -122,6 +123,7 @@ std::string flow(OptionRef option) {
                           }
                           return "[" + join(parts) + "]";
                         },
+                        [](OneOrManyRef either) { return flow(either.type->get(either.object)); },
                         [](GroupRef group) { return flow(group.type->fields(group.object)); },
                         [](ClassRef choice) {
                           const auto fields = fields_of(choice);
@@ -163,30 +165,36 @@ nlohmann::json json_of(const std::vector<OptionField>& fields) {
 // ---- Listing
 
 std::string type_name(OptionRef option) {
-  return std::visit(Overload{
-                        [](const bool*) -> std::string { return "bool"; },
-                        [](const int64_t*) -> std::string { return "int"; },
-                        [](const double*) -> std::string { return "float"; },
-                        [](const std::string*) -> std::string { return "text"; },
-                        [](EnumRef value) { return join(value.type->names(), " | "); },
-                        [](OptionalRef value) {
-                          std::string name;
-                          value.type->sample([&](OptionRef inner) { name = type_name(inner) + " or null"; });
-                          return name;
-                        },
-                        [](ListRef value) {
-                          std::string name;
-                          value.type->sample([&](OptionRef inner) { name = "[" + type_name(inner) + "]"; });
-                          return name;
-                        },
-                        [](GroupRef) -> std::string { return "group"; },
-                        [](ClassRef value) {
-                          std::vector<std::string> names;
-                          for (const auto& each : value.type->names()) names.push_back(each.front());
-                          return join(names, " | ");
-                        },
-                    },
-                    option.value);
+  return std::visit(
+      Overload{
+          [](const bool*) -> std::string { return "bool"; },
+          [](const int64_t*) -> std::string { return "int"; },
+          [](const double*) -> std::string { return "float"; },
+          [](const std::string*) -> std::string { return "text"; },
+          [](EnumRef value) { return join(value.type->names(), " | "); },
+          [](OptionalRef value) {
+            std::string name;
+            value.type->sample([&](OptionRef inner) { name = type_name(inner) + " or null"; });
+            return name;
+          },
+          [](ListRef value) {
+            std::string name;
+            value.type->sample([&](OptionRef inner) { name = "[" + type_name(inner) + "]"; });
+            return name;
+          },
+          [](OneOrManyRef value) {
+            std::string name;
+            value.type->sample([&](OptionRef inner) { name = type_name(inner) + " or [" + type_name(inner) + "]"; });
+            return name;
+          },
+          [](GroupRef) -> std::string { return "group"; },
+          [](ClassRef value) {
+            std::vector<std::string> names;
+            for (const auto& each : value.type->names()) names.push_back(each.front());
+            return join(names, " | ");
+          },
+      },
+      option.value);
 }
 
 void list_fields(const std::vector<OptionField>& fields, const std::string& prefix, const std::string& of_class,
@@ -266,6 +274,7 @@ nlohmann::json to_json(OptionRef option) {
             }
             return array;
           },
+          [](OneOrManyRef either) -> json { return to_json(either.type->get(either.object)); },
           [](GroupRef group) -> json { return json_of(group.type->fields(group.object)); },
           [](ClassRef choice) -> json {
             return {{"class_path", class_name(choice)}, {"init_args", json_of(fields_of(choice))}};

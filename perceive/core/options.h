@@ -12,12 +12,15 @@
 //
 // A member is a bool, int64_t, double, std::string, an enum class with enum_names(), another options struct, a
 // std::variant of options structs (a choice of class; each has `static constexpr const char* kName` and, where it is
-// known by other names too, `static constexpr std::array kAliases{"…"}`), or a std::optional or std::vector of these.
+// known by other names too, `static constexpr std::array kAliases{"…"}`), or a std::optional, std::vector or OneOrMany
+// of these.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -41,6 +44,18 @@ concept Visitable = std::is_class_v<T> && requires(T& options) {
 template <class T>
 concept NamedEnum = std::is_enum_v<T> && requires(T value) {
   enum_names(value);
+};
+
+// An option that takes one value, or a list of them: input_dim = 64 or [64, 128].
+template <class T>
+struct OneOrMany {
+  T one{};
+  std::deque<T> many;  // not a vector: one of bool has no elements to refer to
+  bool is_list = false;
+
+  OneOrMany() = default;
+  OneOrMany(T value) : one(value) {}
+  OneOrMany(std::initializer_list<T> values) : many(values), is_list(true) {}
 };
 
 // ---- The same, without templates: a reference to one option of any of the types above.
@@ -93,8 +108,18 @@ struct ClassRef {
   } * type;
 };
 
+struct OneOrManyRef {
+  void* object;
+  struct Type {
+    OptionRef (*get)(void*);      // the one, or the list
+    void (*choose)(void*, bool);  // whether it is a list from now on
+    void (*sample)(const OptionUser&);
+  } * type;
+};
+
 struct OptionRef {
-  std::variant<bool*, int64_t*, double*, std::string*, EnumRef, OptionalRef, ListRef, GroupRef, ClassRef> value;
+  std::variant<bool*, int64_t*, double*, std::string*, EnumRef, OptionalRef, ListRef, GroupRef, ClassRef, OneOrManyRef>
+      value;
 };
 struct OptionField {
   const char* name;
@@ -199,15 +224,37 @@ OptionalRef reflect_optional(std::optional<T>& option) {
   return {&option, &type};
 }
 
-template <class T>
-ListRef reflect_list(std::vector<T>& option) {
-  using List = std::vector<T>;
-  static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements to refer to");
+template <class List>
+ListRef reflect_sequence(List& option) {
   static ListRef::Type type{
       .size = [](const void* object) { return as<List>(object).size(); },
       .clear = [](void* object) { as<List>(object).clear(); },
       .at = [](void* object, size_t index) { return reflect(as<List>(object)[index]); },
       .append = [](void* object) { return reflect(as<List>(object).emplace_back()); },
+      .sample = sample<typename List::value_type>,
+  };
+  return {&option, &type};
+}
+template <class T>
+ListRef reflect_list(std::vector<T>& option) {
+  static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements to refer to");
+  return reflect_sequence(option);
+}
+template <class T>
+ListRef reflect_list(std::deque<T>& option) {
+  return reflect_sequence(option);
+}
+
+template <class T>
+OneOrManyRef reflect_one_or_many(OneOrMany<T>& option) {
+  using Either = OneOrMany<T>;
+  static OneOrManyRef::Type type{
+      .get =
+          [](void* object) {
+            auto& either = as<Either>(object);
+            return either.is_list ? reflect(either.many) : reflect(either.one);
+          },
+      .choose = [](void* object, bool list) { as<Either>(object).is_list = list; },
       .sample = sample<T>,
   };
   return {&option, &type};
@@ -282,6 +329,8 @@ OptionRef reflect(T& option) {
     return {detail::reflect_optional(option)};
   } else if constexpr (requires { detail::reflect_list(option); }) {
     return {detail::reflect_list(option)};
+  } else if constexpr (requires { detail::reflect_one_or_many(option); }) {
+    return {detail::reflect_one_or_many(option)};
   } else if constexpr (requires { detail::reflect_class(option); }) {
     return {detail::reflect_class(option)};
   } else {
