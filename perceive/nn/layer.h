@@ -13,19 +13,21 @@ namespace perceive::nn {
 
 struct LayerOptions {
   AttentionOptions attention;
-  int64_t widening_factor = 1;
+  MlpOptions mlp;
   bool attention_residual = true;
   bool mlp_residual = true;
   double residual_dropout = 0.0;
+  double mlp_dropout = 0.0;
   bool activation_checkpointing = false;
 };
 template <class Visitor>
 void visit(LayerOptions& o, Visitor&& field) {
   visit(o.attention, field);
-  field("widening_factor", o.widening_factor, "width of the MLP's hidden layer, in widths of its input");
+  visit(o.mlp, field);
   field("attention_residual", o.attention_residual, "add the layer's input to what attention gives");
   field("mlp_residual", o.mlp_residual, "add the MLP's input to what the MLP gives");
   field("residual_dropout", o.residual_dropout, "probability of dropping an element of what attention and MLP give");
+  field("mlp_dropout", o.mlp_dropout, "the same of what the MLP gives, only");
   field("activation_checkpointing", o.activation_checkpointing,
         "keep only the layer's input for the backward pass and compute the rest again");
 }
@@ -33,11 +35,29 @@ void visit(LayerOptions& o, Visitor&& field) {
 void check(const LayerOptions& options, const AttentionWidths& widths, const std::string& key = "");
 double parameter_count(const LayerOptions& options, const AttentionWidths& widths);
 
+// What a model needs of a layer in which latents read an input, or each other: ours are below, and others can stand in
+// their place (nn/block.h).
+class CrossLayer : public torch::nn::Module {
+ public:
+  // x [B | 1, N, C] over the keys of `context`; [B, N, C].
+  virtual at::Tensor forward(const at::Tensor& x, const Context& context) = 0;
+  // The attention weights [B, H, N, M] of the same call, before dropout.
+  virtual at::Tensor weights(const at::Tensor& x, const Context& context);
+};
+class SelfLayer : public torch::nn::Module {
+ public:
+  // x [B, N, C] to [B, N, C].
+  virtual at::Tensor forward(const at::Tensor& x) = 0;
+  // The attention weights [B, H, N, N] of the same call, before dropout.
+  virtual at::Tensor weights(const at::Tensor& x);
+};
+
 // What both kinds of layer share: a = x + attention(x, …), then a + mlp(a), each residual where it is switched on.
 // Registers attention and mlp.
-class AttentionLayerImpl : public torch::nn::Module {
+template <class Base>
+class AttentionLayer : public Base {
  protected:
-  AttentionLayerImpl(const LayerOptions& options, const AttentionWidths& widths);
+  AttentionLayer(const LayerOptions& options, const AttentionWidths& widths);
   at::Tensor finish(const at::Tensor& x, const at::Tensor& attended);
 
   LayerOptions options_;
@@ -45,21 +65,19 @@ class AttentionLayerImpl : public torch::nn::Module {
   Mlp mlp_{nullptr};
 };
 
-class CrossAttentionLayerImpl : public AttentionLayerImpl {
+class CrossAttentionLayerImpl : public AttentionLayer<CrossLayer> {
  public:
   CrossAttentionLayerImpl(const LayerOptions& options, int64_t query_channels, int64_t context_channels);
-  // x [B | 1, N, C] over the keys of `context`; [B, N, C].
-  at::Tensor forward(const at::Tensor& x, const ops::Source& context);
-  // The attention weights [B, H, N, M] of the same call.
-  at::Tensor weights(const at::Tensor& x, const ops::Source& context) { return attention_->weights(x, context); }
+  at::Tensor forward(const at::Tensor& x, const Context& context) override;
+  at::Tensor weights(const at::Tensor& x, const Context& context) override { return attention_->weights(x, context); }
 };
 TORCH_MODULE(CrossAttentionLayer);
 
-class SelfAttentionLayerImpl : public AttentionLayerImpl {
+class SelfAttentionLayerImpl : public AttentionLayer<SelfLayer> {
  public:
   SelfAttentionLayerImpl(const LayerOptions& options, int64_t channels);
-  // x [B, N, C] to [B, N, C].
-  at::Tensor forward(const at::Tensor& x);
+  at::Tensor forward(const at::Tensor& x) override;
+  at::Tensor weights(const at::Tensor& x) override { return attention_->weights(x); }
 };
 TORCH_MODULE(SelfAttentionLayer);
 

@@ -66,7 +66,7 @@ LayerOptions switched(int bits) {
   o.attention.qkv_bias = bits & 4;
   o.attention_residual = bits & 8;
   o.mlp_residual = bits & 16;
-  o.widening_factor = 2;
+  o.mlp.widening_factor = 2;
   return o;
 }
 
@@ -198,7 +198,7 @@ TEST(LayerOptions, RefuseWhatCannotBeBuilt) {
   EXPECT_THAT(with([](auto& o) { o.attention.v_channels = -4; }), HasSubstr("v_channels must be at least 1; got -4"));
   EXPECT_THAT(with([](auto& o) { o.attention.dropout = 1.0; }), HasSubstr("dropout is a probability"));
   EXPECT_THAT(with([](auto& o) { o.residual_dropout = NAN; }), HasSubstr("residual_dropout is a probability"));
-  EXPECT_THAT(with([](auto& o) { o.widening_factor = 0; }), HasSubstr("widening_factor must be at least 1"));
+  EXPECT_THAT(with([](auto& o) { o.mlp.widening_factor = 0; }), HasSubstr("widening_factor must be at least 1"));
   EXPECT_THAT(with([](auto& o) { o.attention.output_channels = 6; }),
               HasSubstr("output_channels must be 8, the channels of the query input, where attention_residual is on"));
 }

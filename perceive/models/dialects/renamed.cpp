@@ -3,6 +3,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <set>
 
 namespace perceive::models {
@@ -21,6 +22,25 @@ torch::nn::Module& parent(torch::nn::Module& root, std::string& dotted) {
 }
 
 }  // namespace
+
+NameList::NameList(const torch::nn::Module& model) {
+  for (const auto& item : model.named_parameters()) all_.push_back(item.key());
+}
+
+void NameList::add(const std::string& ours, const std::string& theirs, const Prefixes& within) {
+  const auto every = [&](const std::string& our_part, const std::string& their_part) {
+    const auto prefix = ours + our_part;
+    for (const auto& name : all_) {
+      if (name.starts_with(prefix)) names_.push_back({theirs + their_part + name.substr(prefix.size()), name});
+    }
+  };
+  if (within.empty()) every("", "");
+  for (const auto& [our_part, their_part] : within) every(our_part, their_part);
+}
+
+bool NameList::has(const std::string& ours) const {
+  return std::any_of(all_.begin(), all_.end(), [&](const auto& name) { return name.starts_with(ours); });
+}
 
 Renamed::Renamed(std::shared_ptr<torch::nn::Module> model, const std::vector<Name>& names) : model_(std::move(model)) {
   const auto parameters = model_->named_parameters();

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace perceive::models {
@@ -12,6 +13,24 @@ namespace perceive::models {
 struct Name {
   std::string theirs;  // "0.cross_attn_n.module.0.module.q_norm.weight"
   std::string ours;    // "encoder.cross.attention.query_norm.weight"
+};
+
+// What stands for what at the beginning of a name: ours, theirs.
+using Prefixes = std::vector<std::pair<std::string, std::string>>;
+
+// Collects the names of a model's parameters, part by part.
+class NameList {
+ public:
+  explicit NameList(const torch::nn::Module& model);
+  // The parameters whose names begin with `ours` get `theirs` in its place; the rest of the name is changed by the
+  // first of `within` that fits. In the order of `within`, or of the model where it is empty.
+  void add(const std::string& ours, const std::string& theirs, const Prefixes& within = {});
+  bool has(const std::string& ours) const;  // a parameter whose name begins so
+  const std::vector<Name>& names() const { return names_; }
+
+ private:
+  std::vector<std::string> all_;
+  std::vector<Name> names_;
 };
 
 // Registers every parameter of `model` under its name(s) over there, in the order of `names`, and nothing else. The

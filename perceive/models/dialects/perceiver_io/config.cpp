@@ -67,7 +67,7 @@ nn::LayerOptions layer(const ComponentConfig& component, bool activation_checkpo
   layer.attention.v_channels = component.num_cross_attention_v_channels;
   layer.attention.qkv_bias = false;
   layer.attention.dropout = component.dropout;
-  layer.widening_factor = component.cross_attention_widening_factor;
+  layer.mlp.widening_factor = component.cross_attention_widening_factor;
   layer.residual_dropout = component.dropout;
   layer.activation_checkpointing = activation_checkpointing;
   return layer;
@@ -132,7 +132,7 @@ PerceiverIOOptions native_options(const ImageClassifierConfig& config) {
   encoder.self.attention.heads = from.num_self_attention_heads;
   encoder.self.attention.qk_channels = from.num_self_attention_qk_channels;
   encoder.self.attention.v_channels = from.num_self_attention_v_channels;
-  encoder.self.widening_factor = from.self_attention_widening_factor;
+  encoder.self.mlp.widening_factor = from.self_attention_widening_factor;
   encoder.num_self_layers_per_block = from.num_self_attention_layers_per_block;
   encoder.num_self_blocks = from.num_self_attention_blocks;
   encoder.first_self_block_shared = from.first_self_attention_block_shared;

@@ -12,63 +12,35 @@ namespace {
 
 constexpr const char* kPositions = "0.input_adapter.position_encoding";
 
-// Prefixes by which the original's names differ; the first that fits is replaced.
-using Prefixes = std::vector<std::pair<std::string, std::string>>;
-
-std::string replace_prefix(const std::string& name, const Prefixes& prefixes) {
-  for (const auto& [ours, theirs] : prefixes) {
-    if (name.compare(0, ours.size(), ours) == 0) return theirs + name.substr(ours.size());
-  }
-  return name;
-}
-
 // Within a layer: Residual(attention) is `module.0.module`, Residual(MLP) `module.1.module`.
-std::string layer_name(const std::string& ours) {
-  static const Prefixes kNames{{"attention.query_norm.", "module.0.module.q_norm."},
-                               {"attention.context_norm.", "module.0.module.kv_norm."},
-                               {"attention.norm.", "module.0.module.norm."},
-                               {"attention.query.", "module.0.module.attention.q_proj."},
-                               {"attention.key.", "module.0.module.attention.k_proj."},
-                               {"attention.value.", "module.0.module.attention.v_proj."},
-                               {"attention.output.", "module.0.module.attention.o_proj."},
-                               {"mlp.norm.", "module.1.module.0."},
-                               {"mlp.hidden.", "module.1.module.1."},
-                               {"mlp.output.", "module.1.module.3."}};
-  return replace_prefix(ours, kNames);
-}
-
-// The parameters below `ours`, renamed as parts of layers, put below `theirs`. Blocks have a layer's index in front.
-void add_layers(const torch::nn::Module& model, const std::string& ours, const std::string& theirs, bool block,
-                std::vector<Name>& names) {
-  for (const auto& item : model.named_parameters()) {
-    const auto& name = item.key();
-    if (name.compare(0, ours.size(), ours) != 0) continue;
-    const size_t layer = block ? name.find('.', ours.size()) + 1 : ours.size();
-    names.push_back({theirs + name.substr(ours.size(), layer - ours.size()) + layer_name(name.substr(layer)), name});
-  }
-}
+const Prefixes kLayer{{"attention.query_norm.", "module.0.module.q_norm."},
+                      {"attention.context_norm.", "module.0.module.kv_norm."},
+                      {"attention.norm.", "module.0.module.norm."},
+                      {"attention.query.", "module.0.module.attention.q_proj."},
+                      {"attention.key.", "module.0.module.attention.k_proj."},
+                      {"attention.value.", "module.0.module.attention.v_proj."},
+                      {"attention.output.", "module.0.module.attention.o_proj."},
+                      {"mlp.norm.", "module.1.module.0."},
+                      {"mlp.hidden.", "module.1.module.1."},
+                      {"mlp.output.", "module.1.module.3."}};
 
 // In the order of the original's state_dict.
 std::vector<Name> names_of(const torch::nn::Module& model) {
-  const auto parameters = model.named_parameters();
-  const auto has = [&](const std::string& prefix) {
-    for (const auto& item : parameters) {
-      if (item.key().compare(0, prefix.size(), prefix) == 0) return true;
+  NameList names(model);
+  const auto add_block = [&](const std::string& ours, const std::string& theirs) {
+    for (int64_t i = 0; names.has(ours + std::to_string(i)); ++i) {
+      names.add(ours + std::to_string(i) + ".", theirs + std::to_string(i) + ".", kLayer);
     }
-    return false;
   };
-  std::vector<Name> names{{"0.latent", "encoder.latents"}};
-  add_layers(model, "encoder.cross.", "0.cross_attn_n.", false, names);
-  add_layers(model, "encoder.block.", "0.self_attn_n.", true, names);
-  const std::string first_cross = has("encoder.first_cross.") ? "encoder.first_cross." : "encoder.cross.";
-  const std::string first_block = has("encoder.first_block.") ? "encoder.first_block." : "encoder.block.";
-  add_layers(model, first_cross, "0.cross_attn_1.", false, names);
-  add_layers(model, first_block, "0.self_attn_1.", true, names);
-  names.push_back({"1.output_adapter._output_query", "decoder.output.query"});
-  names.push_back({"1.output_adapter.linear.weight", "decoder.output.linear.weight"});
-  names.push_back({"1.output_adapter.linear.bias", "decoder.output.linear.bias"});
-  add_layers(model, "decoder.cross.", "1.cross_attention.", false, names);
-  return names;
+  names.add("encoder.latents", "0.latent");
+  names.add("encoder.cross.", "0.cross_attn_n.", kLayer);
+  add_block("encoder.block.", "0.self_attn_n.");
+  names.add(names.has("encoder.first_cross.") ? "encoder.first_cross." : "encoder.cross.", "0.cross_attn_1.", kLayer);
+  add_block(names.has("encoder.first_block.") ? "encoder.first_block." : "encoder.block.", "0.self_attn_1.");
+  names.add("decoder.output.query", "1.output_adapter._output_query");
+  names.add("decoder.output.linear.", "1.output_adapter.linear.");
+  names.add("decoder.cross.", "1.cross_attention.", kLayer);
+  return names.names();
 }
 
 models::PerceiverIO make(const ImageClassifierConfig& config) {
