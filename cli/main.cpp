@@ -9,6 +9,7 @@
 #include "cli/bench/command.h"
 #include "cli/info.h"
 #include "cli/libtorch.h"
+#include "cli/models/commands.h"
 #include "cli/tasks/tasks.h"
 #include "perceive/core/terminal.h"
 #include "perceive/core/text.h"
@@ -21,6 +22,7 @@ using perceive::core::ExitCode;
 
 std::vector<Command> commands() {
   auto all = perceive::cli::task_commands();
+  for (auto& command : perceive::cli::model_commands()) all.push_back(std::move(command));
   all.push_back(perceive::cli::bench::bench_command());
   all.push_back({"info",
                  "version, libtorch, instruction sets, threads and devices of this machine",

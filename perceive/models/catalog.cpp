@@ -1,8 +1,8 @@
 // All model classes, by name.
 #include "perceive/models/catalog.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -11,6 +11,8 @@
 #include "perceive/core/error.h"
 #include "perceive/core/text.h"
 #include "perceive/models/dialects/flash_perceiver/classes.h"
+#include "perceive/models/dialects/perceiver_io/classes.h"
+#include "perceive/models/native_classes.h"
 
 namespace perceive::models {
 namespace {
@@ -32,12 +34,23 @@ nlohmann::json as_configuration(const nlohmann::json& value) {
   return object;
 }
 
+std::string version_of(const ModelClass& model, const nlohmann::json& description, const std::string& origin) {
+  if (!description.contains("version") || description.at("version").is_null()) return model.versions.front();
+  const auto& given = description.at("version");
+  const auto version = given.is_string() ? given.get<std::string>() : given.dump();
+  if (std::find(model.versions.begin(), model.versions.end(), version) == model.versions.end()) {
+    throw core::ConfigError(fmt::format("{}: version: {} is known here as of {}; got {}", origin, model.name,
+                                        core::join(model.versions), core::in_quotes(version)));
+  }
+  return version;
+}
+
 }  // namespace
 
 const std::vector<ModelClass>& model_classes() {
   static const std::vector<ModelClass> all = [] {
     std::vector<ModelClass> classes;
-    for (const auto& dialect : {flash_perceiver::classes()}) {
+    for (const auto& dialect : {native_classes(), flash_perceiver::classes(), perceiver_io::classes()}) {
       classes.insert(classes.end(), dialect.begin(), dialect.end());
     }
     return classes;
@@ -56,27 +69,46 @@ const ModelClass& find_class(const std::string& name) {
                                       core::in_quotes(name), near.empty() ? "" : ", did you mean " + near + "?"));
 }
 
-ModelSpec read_spec(const nlohmann::json& spec, const std::string& origin) {
+LoadedModel load_model(const nlohmann::json& description, const std::string& origin, const io::Tensors* weights,
+                       const std::string& weights_origin) {
   const auto fail = [&](const std::string& what) { throw core::ConfigError(origin + ": " + what); };
-  if (!spec.is_object() || !spec.contains("class") || !spec.at("class").is_string()) {
+  if (!description.is_object() || !description.contains("class") || !description.at("class").is_string()) {
     fail("expected an object with a \"class\", such as {\"class\": \"perceiver_pytorch.Perceiver\", \"args\": {…}}");
   }
-  ModelSpec result;
-  result.model_class = &find_class(spec.at("class").get<std::string>());
-  const auto& versions = result.model_class->versions;
-  result.version = versions.front();
-  if (spec.contains("version") && !spec.at("version").is_null()) {
-    if (!spec.at("version").is_string()) fail("version: expected a text such as \"" + versions.front() + "\"");
-    result.version = spec.at("version").get<std::string>();
-    if (std::find(versions.begin(), versions.end(), result.version) == versions.end()) {
-      fail(fmt::format("version: {} is known in the version{} {}; got {}", result.model_class->name,
-                       versions.size() > 1 ? "s" : "", fmt::join(versions, ", "), core::in_quotes(result.version)));
-    }
+  const std::vector<std::string> known{"class", "version", "args", "args_forward", "train"};
+  for (const auto& [key, value] : description.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const auto near = core::nearest(key, known);
+    fail(fmt::format("{} is not known here{}; a model has {}", core::in_quotes(key),
+                     near.empty() ? "" : ", did you mean " + near + "?", core::join(known)));
   }
-  result.arguments = result.model_class->arguments();
-  const auto args = spec.value("args", nlohmann::json::object());
-  if (!args.is_object()) fail("args: expected an object of the class's arguments by name");
-  core::assign(result.arguments->options(), core::value_of(as_configuration(args), origin + ": args"));
+  const auto object = [&](const char* key) {
+    const auto found = description.find(key);
+    if (found == description.end() || found->is_null()) return nlohmann::json::object();
+    if (!found->is_object()) fail(fmt::format("{}: expected an object of arguments by name", key));
+    return *found;
+  };
+  LoadedModel result;
+  result.model_class = &find_class(description.at("class").get<std::string>());
+  result.version = version_of(*result.model_class, description, origin);
+  const bool train = description.contains("train") && description.at("train").is_boolean() && description.at("train");
+  if (description.contains("train") && !description.at("train").is_boolean()) fail("train: expected true or false");
+
+  const auto arguments = result.model_class->arguments();
+  core::assign(arguments->options(), core::value_of(as_configuration(object("args")), origin + ": args"));
+  try {
+    result.model = arguments->make(result.version, weights);
+  } catch (const core::ConfigError& error) {
+    fail(std::string("args: ") + error.what());
+  }
+  core::assign(result.model->flags(), core::value_of(object("args_forward"), origin + ": args_forward"));
+  if (weights) {
+    const bool is_double = std::any_of(weights->begin(), weights->end(),
+                                       [](const auto& item) { return item.second.scalar_type() == at::kDouble; });
+    result.model->module().to(is_double ? at::kDouble : at::kFloat);
+    result.notices = result.model->load(*weights, weights_origin);
+  }
+  result.model->module().train(train);
   return result;
 }
 

@@ -6,6 +6,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +61,12 @@ class RunnableModel {
   // The scalars and flags of forward(): a group of options.
   virtual core::OptionRef flags() = 0;
   virtual Outputs forward(const TensorArguments& arguments) = 0;
+  // The same model as a native class, where the numbers are the same.
+  struct Native {
+    nlohmann::json description;  // see load_model() in catalog.h
+    io::Tensors tensors;
+  };
+  virtual std::optional<Native> native() { return std::nullopt; }
 };
 
 // The arguments of a class, to be filled in.

@@ -66,6 +66,7 @@ nn::LayerOptions layer(const ComponentConfig& component, bool activation_checkpo
   layer.attention.qk_channels = component.num_cross_attention_qk_channels;
   layer.attention.v_channels = component.num_cross_attention_v_channels;
   layer.attention.qkv_bias = false;
+  layer.attention.empty_rows = nn::EmptyRows::uniform;
   layer.attention.dropout = component.dropout;
   layer.mlp.widening_factor = component.cross_attention_widening_factor;
   layer.residual_dropout = component.dropout;

@@ -1,0 +1,49 @@
+// What --model names.
+#include "cli/models/description.h"
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "perceive/core/error.h"
+#include "perceive/core/json.h"
+#include "perceive/io/files.h"
+#include "perceive/train/run_folder.h"
+
+namespace perceive::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// By what a task calls its model.
+const std::map<std::string, std::string> kTaskModels{{"ImageClassifier", "perceiver_io.image_classifier"},
+                                                     {"PerceiverIO", "perceive.PerceiverIO"}};
+
+nlohmann::json of_checkpoint(const fs::path& folder) {
+  const auto file = folder / "state.json";
+  const auto state = core::parse_json(io::read_file(file), file.string());
+  const auto fail = [&](const std::string& what) -> nlohmann::json {
+    throw core::FileError(file.string() + ": " + what);
+  };
+  if (!state.contains("config") || !state.at("config").contains("model")) return fail("says of no model");
+  const auto& model = state.at("config").at("model");
+  if (!model.contains("class_path")) return fail("config.model has no class_path");
+  const auto known = kTaskModels.find(model.at("class_path").get<std::string>());
+  if (known == kTaskModels.end()) return fail("config.model is of no class that can be run by itself");
+  return {{"class", known->second}, {"args", model.value("init_args", nlohmann::json::object())}};
+}
+
+}  // namespace
+
+std::pair<nlohmann::json, std::string> describe_model(const std::string& model,
+                                                      const std::optional<std::string>& weights) {
+  std::error_code error;
+  if (fs::is_directory(model, error)) {
+    const auto folder = train::find_checkpoint(model, fs::path("."));
+    return {of_checkpoint(folder), weights.value_or((folder / "model.safetensors").string())};
+  }
+  if (!weights) throw core::ConfigError("--weights is missing: the weights of " + model);
+  return {core::parse_json(io::read_file(model), model), *weights};
+}
+
+}  // namespace perceive::cli
