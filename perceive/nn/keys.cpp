@@ -63,7 +63,8 @@ Projected project(const Keys& keys, int64_t rotary_channels, int64_t first) {
   return {k, heads(p.value_weight, p.value_bias)};
 }
 
-// Body gives one tensor of the queries and a block's keys and values; each block runs again for its gradients.
+// Gives one tensor of the queries and a block's keys and values. Runs again for its gradients, long after its caller
+// has ended: it must hold what it needs by value.
 using Block = std::function<at::Tensor(const at::Tensor& q, const Projected& block, const at::Tensor& mask)>;
 
 // each(what the body gives) for blocks of keys in order. A block's scores take 16 MB or so.
@@ -124,7 +125,7 @@ constexpr double kLeastSum = 1e-8;  // of a query's weights, as perceiver-pytorc
 at::Tensor read_inverted(const at::Tensor& q, const std::vector<Keys>& keys, const ReadOptions& options) {
   const double dropout = options.attend.dropout;
   at::Tensor sums;  // [B, H, N, Dv + 1]: of values, and of the weights
-  const Block body = [&](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
+  const Block body = [=](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
     const auto weights = over_queries(scores(queries, block.k, options.attend), mask);
     const auto values = at::matmul(at::dropout(weights, dropout, dropout > 0), block.v);
     return at::cat({values, weights.sum(-1, true)}, -1);
@@ -140,7 +141,7 @@ at::Tensor merge_blocks(
     const at::Tensor& q, const std::vector<Keys>& keys, int64_t rotary_channels,
     const std::function<ops::Attended(const at::Tensor& q, const Projected& block, const at::Tensor& mask)>& attend) {
   ops::Attended all;
-  const Block body = [&](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
+  const Block body = [attend](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
     const auto [out, lse] = attend(queries, block, mask);
     return at::cat({out.to(lse.scalar_type()), lse.unsqueeze(-1)}, -1);
   };
@@ -154,7 +155,7 @@ at::Tensor merge_blocks(
 
 at::Tensor read_rotated(const at::Tensor& q, const std::vector<Keys>& keys, const ReadOptions& options) {
   return merge_blocks(rotate(q, options.rotary_channels), keys, options.rotary_channels,
-                      [&](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
+                      [=](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
                         return ops::attend(queries, block.k, block.v, mask, options.attend);
                       });
 }
@@ -167,7 +168,7 @@ at::Tensor read_penalised(const at::Tensor& q, std::vector<Keys> keys, const at:
   for (auto& each : keys)
     each.source = ops::Source::of(each.source.values.index_select(0, index), each.source.positions);
   return merge_blocks(
-      q.index_select(0, index), keys, 0, [&](const at::Tensor& queries, const Projected& block, const at::Tensor&) {
+      q.index_select(0, index), keys, 0, [=](const at::Tensor& queries, const Projected& block, const at::Tensor&) {
         const auto s = scores(queries, block.k, options.attend) - kPenalty + kPenalty;
         const double dropout = options.attend.dropout;
         return ops::Attended{at::matmul(at::dropout(s.softmax(-1), dropout, dropout > 0), block.v), s.logsumexp(-1)};
@@ -206,7 +207,7 @@ at::Tensor read_weights(at::Tensor q, std::vector<Keys> keys, const ReadOptions&
     return at::cat(blocks, -1);
   }
   if (options.rotary_channels > 0) q = rotate(q, options.rotary_channels);
-  const Block body = [&](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
+  const Block body = [=](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
     const auto s = scores(queries, block.k, options.attend);
     if (options.inverted) return over_queries(s, mask);
     return mask.defined() ? s.masked_fill(mask.logical_not().unsqueeze(1).unsqueeze(1), -INFINITY) : s;
