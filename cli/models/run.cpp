@@ -110,6 +110,8 @@ models::Outputs forward(models::RunnableModel& model, const io::Tensors& inputs,
   const models::TensorArguments arguments(inputs, model.tensor_arguments(), file);
   try {
     return model.forward(arguments);
+  } catch (const core::DataError& error) {
+    throw core::DataError(file + ": " + error.what());
   } catch (const c10::ValueError& error) {
     throw core::DataError(file + ": " + error.what_without_backtrace());
   } catch (const c10::IndexError& error) {

@@ -4,6 +4,7 @@
 #include "perceive/models/dialects/flash_perceiver/image_adapter.h"
 #include "perceive/models/dialects/flash_perceiver/perceiver.h"
 #include "perceive/models/dialects/runnable.h"
+#include "perceive/models/named_perceiver.h"
 
 namespace perceive::models::flash_perceiver {
 namespace {
@@ -45,6 +46,21 @@ class RunnableBase : public Runnable<Model, Flags> {
   using Runnable<Model, Flags>::Runnable;
   std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
     return this->model_->load_state_dict(std::move(tensors), origin);
+  }
+
+  std::optional<RunnableModel::Native> native() override {
+    const auto& model = this->model_->native();
+    NamedPerceiverOptions options;
+    static_cast<PerceiverOptions&>(options) = model->options();
+    RunnableModel::Native result;
+    result.description = {{"class", "perceive.Perceiver"}, {"args", core::to_json(options)}};
+    for (const auto& item : model->named_parameters()) {
+      // One input for all blocks stands behind the first one's zero tokens, there; here each block has its own.
+      const bool zero_tokens = item.key().starts_with("zero_tokens.") && !options.input_channels.is_list;
+      const auto tensor = zero_tokens ? model->named_parameters()["zero_tokens.0"] : item.value();
+      result.tensors.emplace("model." + item.key(), tensor.detach());
+    }
+    return result;
   }
 
  protected:
@@ -108,6 +124,12 @@ int64_t hidden_in(const io::Tensors* weights) {
 
 std::vector<ModelClass> classes() {
   return {
+      model_class<FastPerceiverConfig>(
+          "fast_perceiver.Perceiver", "flash_perceiver.Perceiver by its older name and arguments",
+          {"0.1.7", "0.1.5", "0.1.2", "0.1.0"},
+          [](const FastPerceiverConfig& config, const std::string&, const io::Tensors* weights) {
+            return std::make_unique<RunnablePerceiver>(Perceiver(config.renamed(), hidden_in(weights)));
+          }),
       model_class<PerceiverConfig>("flash_perceiver.Perceiver", "blocks of cross-attention and self-attentions",
                                    {"0.2.0"},
                                    [](const PerceiverConfig& config, const std::string&, const io::Tensors* weights) {

@@ -63,6 +63,22 @@ void visit(PerceiverConfig& o, Visitor&& field) {
   field("output_mode", o.output_mode, "how the latents become one vector, where output_dim is given");
 }
 
+// Of fast-perceiver 0.1: one input, a mean as the head, and out_dim for output_dim.
+struct FastPerceiverConfig : PerceiverConfig {
+  std::optional<int64_t> out_dim;
+  PerceiverConfig renamed() const {
+    PerceiverConfig config = *this;
+    config.output_dim = out_dim;
+    return config;
+  }
+};
+template <class Visitor>
+void visit(FastPerceiverConfig& o, Visitor&& field) {
+  visit(static_cast<BaseConfig&>(o), field);
+  field("self_per_cross_attn", o.self_per_cross_attn, "self-attentions of a block");
+  field("out_dim", o.out_dim, "channels of the output; null: the latents are the output");
+}
+
 struct PerceiverIOConfig : BaseConfig {
   int64_t query_dim = 0;
   std::optional<int64_t> proj_dim;

@@ -1,0 +1,199 @@
+// run, models, inspect, convert, as a user calls them.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "perceive/io/names.h"
+#include "perceive/io/tensors.h"
+#include "perceive/models/dialects/flash_perceiver/perceiver.h"
+#include "tests/cli/process.h"
+
+namespace perceive::tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+const nlohmann::json kArgs{{"input_dim", 6},      {"depth", 2},           {"num_latents", 4},
+                           {"latent_dim", 16},    {"cross_heads", 2},     {"cross_head_dim", 4},
+                           {"latent_heads", 2},   {"latent_head_dim", 8}, {"use_flash_attn", false},
+                           {"num_zero_tokens", 2}};
+
+models::flash_perceiver::PerceiverConfig config() {
+  models::flash_perceiver::PerceiverConfig config;
+  config.input_dim = 6;
+  config.depth = 2;
+  config.num_latents = 4;
+  config.latent_dim = 16;
+  config.cross_heads = 2;
+  config.cross_head_dim = 4;
+  config.latent_heads = 2;
+  config.latent_head_dim = 8;
+  config.use_flash_attn = false;
+  config.num_zero_tokens = 2;
+  return config;
+}
+
+// A model with its files in a folder.
+struct Files : Folder {
+  explicit Files(at::ScalarType dtype = at::kDouble) {
+    at::manual_seed(1);
+    model = models::flash_perceiver::Perceiver(config());
+    model->to(dtype);
+    model->eval();
+    data = at::randn({2, 5, 6}, dtype);
+    mask = at::tensor({1, 0, 1, 1, 0, 1, 1, 1, 1, 1}).view({2, 5}).to(at::kBool);
+    describe({{"class", "flash_perceiver.Perceiver"}, {"version", "0.2.0"}, {"args", kArgs}});
+    io::save_tensors(path("W"), io::named_tensors(*model));
+    io::save_tensors(path("IN"), {{"data", data}, {"mask", mask}});
+  }
+  std::string path(const std::string& name) const { return (*this / (name + ".safetensors")).string(); }
+  std::string m() const { return (*this / "M.json").string(); }
+  void describe(const nlohmann::json& description) const { write(m(), description.dump()); }
+  Ended run(std::vector<std::string> more) const {
+    std::vector<std::string> words{"run", "--model", m(), "--weights", path("W"), "--inputs", path("IN")};
+    words.insert(words.end(), more.begin(), more.end());
+    return perceive(words);
+  }
+
+  models::flash_perceiver::Perceiver model{nullptr};
+  at::Tensor data, mask;
+};
+
+TEST(Run, GivesOutputsAndGradients) {
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    Files files(dtype);
+    auto data = files.data.clone().requires_grad_();
+    const auto output = files.model->forward({data, files.mask});
+    const auto cotangent = at::randn_like(output);
+    io::save_tensors(files.path("C"), {{"output", cotangent}});
+    const auto ended =
+        files.run({"--outputs", files.path("OUT"), "--cotangents", files.path("C"), "--grads", files.path("G")});
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    EXPECT_TRUE(at::equal(io::load_tensors(files.path("OUT")).at("output"), output));
+    output.backward(cotangent);
+    const auto grads = io::load_tensors(files.path("G"));
+    EXPECT_TRUE(at::allclose(grads.at("inputs.data"), data.grad(), 1e-5, 1e-6));
+    size_t count = 1;
+    for (const auto& item : files.model->named_parameters()) {
+      const bool wanted = item.value().grad().defined();
+      EXPECT_EQ(grads.count("weights." + item.key()), wanted ? 1U : 0U) << item.key();
+      if (wanted) EXPECT_TRUE(at::allclose(grads.at("weights." + item.key()), item.value().grad(), 1e-4, 1e-5));
+      count += wanted;
+    }
+    EXPECT_EQ(grads.size(), count);  // zero_tokens.1 has none: one input stands behind the first block's
+    EXPECT_EQ(grads.count("weights.zero_tokens.1"), 0U);
+  }
+}
+
+TEST(Run, CallsTheFirstArgumentX) {
+  Files files;
+  io::save_tensors(files.path("IN"), {{"x", files.data}});
+  ASSERT_EQ(files.run({"--outputs", files.path("OUT")}).code, 0);
+  EXPECT_TRUE(at::equal(io::load_tensors(files.path("OUT")).at("output"), files.model->forward(files.data)));
+}
+
+TEST(Run, TakesFlagsOfForward) {
+  Files files;
+  files.describe(
+      {{"class", "flash_perceiver.Perceiver"}, {"args", kArgs}, {"args_forward", {{"return_attn_weights", true}}}});
+  ASSERT_EQ(files.run({"--outputs", files.path("OUT")}).code, 0);
+  const auto outputs = io::load_tensors(files.path("OUT"));
+  EXPECT_EQ(outputs.size(), 5U);
+  EXPECT_EQ(outputs.at("attn_weights.0").sizes(), at::IntArrayRef({2, 2, 4, 7}));
+}
+
+TEST(Run, ChecksAgainstExpectedTensors) {
+  Files files;
+  const auto expected = files.model->forward({files.data, files.mask}).detach();
+  io::save_tensors(files.path("E"), {{"output", expected}});
+  auto ended = files.run({"--check", files.path("E")});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("ok"), HasSubstr("1 of 1 tensors agree")));
+  io::save_tensors(files.path("E"), {{"output", expected + 1e-6}});
+  ended = files.run({"--check", files.path("E")});
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("FAIL"), HasSubstr("largest difference 1e-06"), HasSubstr("0 of 1")));
+  EXPECT_EQ(files.run({"--check", files.path("E"), "--atol", "1e-5"}).code, 0);
+  io::save_tensors(files.path("E"), {{"output", expected}, {"latents", expected}});
+  ended = files.run({"--check", files.path("E")});
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.out, HasSubstr("missing"));
+}
+
+TEST(Run, RefusesInWords) {
+  const Files files;
+  const auto refused = [&](const nlohmann::json& description, const std::string& words, int code) {
+    files.describe(description);
+    const auto ended = files.run({"--outputs", files.path("OUT")});
+    EXPECT_EQ(ended.code, code) << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr(words));
+  };
+  const std::string name = "flash_perceiver.Perceiver";
+  refused({{"class", "flash_perceiver.Percever"}}, "did you mean flash_perceiver.Perceiver?", 2);
+  refused({{"class", name}, {"version", "9"}}, "version: flash_perceiver.Perceiver is known here as of 0.2.0", 2);
+  refused({{"class", name}, {"arguments", kArgs}}, "'arguments' is not known here; a model has class, version, args", 2);
+  auto args = kArgs;
+  args["laten_dim"] = 3;
+  refused({{"class", name}, {"args", args}}, "did you mean latent_dim?", 2);
+  args = kArgs;
+  args["latent_heads"] = 3;
+  refused({{"class", name}, {"args", args}}, "embed_dim must be divisible by num_heads: latent_heads=3", 2);
+  args = kArgs;
+  args["depth"] = 3;
+  refused({{"class", name}, {"args", args}}, "missing", 4);
+  files.describe({{"class", name}, {"args", kArgs}});
+  const auto with = [&](const io::Tensors& inputs, const std::string& words) {
+    io::save_tensors(files.path("IN"), inputs);
+    const auto ended = files.run({"--outputs", files.path("OUT")});
+    EXPECT_EQ(ended.code, 3) << ended.err;
+    EXPECT_THAT(ended.err, AllOf(HasSubstr("IN.safetensors"), HasSubstr(words)));
+  };
+  with({{"data", files.data}, {"maks", files.mask}}, "there is no argument maks, did you mean mask?");
+  with({{"mask", files.mask}}, "the argument data is missing");
+  with({{"data", files.data.narrow(2, 0, 5)}}, "must be [B, M, 6]; got [2, 5, 5]");
+  with({{"data.0", files.data}, {"data.2", files.data}}, "data.1 is missing");
+  with({{"data", files.data}, {"mask", files.data}}, "expected a mask of dtype bool");
+  EXPECT_EQ(perceive({"run", "--model", files.m()}).code, 2);
+}
+
+TEST(Models, ListsClassesAndArguments) {
+  const auto all = perceive({"models"});
+  EXPECT_EQ(all.code, 0) << all.err;
+  EXPECT_THAT(all.out, AllOf(HasSubstr("perceive.Perceiver"), HasSubstr("flash_perceiver.PerceiverIO"),
+                             HasSubstr("perceiver_io.image_classifier")));
+  const auto one = perceive({"models", "flash_perceiver.Perceiver"});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(one.out, AllOf(HasSubstr("latent_heads"), HasSubstr("int or null = 8"), HasSubstr("(required)")));
+  EXPECT_THAT(perceive({"models", "flash_perciever.Perceiver"}).err, HasSubstr("did you mean"));
+}
+
+TEST(Inspect, ShowsNamesShapesAndTotals) {
+  const Files files;
+  const auto ended = perceive({"inspect", files.path("W")});
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("layers.0.0.mixer.Wkv.weight"), HasSubstr("[16, 6]"), HasSubstr("Double")));
+  EXPECT_EQ(perceive({"inspect", files.m()}).code, 4);
+}
+
+TEST(Convert, MakesANativeModelOfTheSameNumbers) {
+  const Files files;
+  const auto native = (files / "native.json").string();
+  const auto ended =
+      perceive({"convert", files.path("W"), files.path("N"), "--model", files.m(), "--to_model", native});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(contents(native), HasSubstr("perceive.Perceiver"));
+  io::save_tensors(files.path("IN"), {{"data", files.data}, {"data_mask", files.mask}});
+  const auto run = perceive({"run", "--model", native, "--weights", files.path("N"), "--inputs", files.path("IN"),
+                             "--outputs", files.path("OUT")});
+  ASSERT_EQ(run.code, 0) << run.err;
+  auto model = files.model;
+  EXPECT_TRUE(at::allclose(io::load_tensors(files.path("OUT")).at("output"), model->forward({files.data, files.mask}),
+                           1e-12, 1e-12));
+}
+
+}  // namespace
+}  // namespace perceive::tests
