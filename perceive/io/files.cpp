@@ -98,6 +98,11 @@ void InputFile::read(uint64_t offset, void* to, uint64_t bytes) const {
   }
 }
 
+Bytes bytes_of(const InputFile& file) {
+  return {file.path().string(), file.size(),
+          [&file](uint64_t offset, void* to, uint64_t bytes) { file.read(offset, to, bytes); }};
+}
+
 std::string read_file(const fs::path& path) {
   const InputFile file(path);
   std::string bytes(file.size(), '\0');

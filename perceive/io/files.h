@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "perceive/io/formats/bytes.h"
+
 namespace perceive::io {
 
 // An open file or folder, closed at the end of its scope.
@@ -77,6 +79,9 @@ class InputFile {
   Descriptor file_;
   uint64_t size_ = 0;
 };
+
+// Which must outlive them.
+Bytes bytes_of(const InputFile& file);
 
 std::string read_file(const std::filesystem::path& path);
 

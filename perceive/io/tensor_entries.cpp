@@ -50,13 +50,22 @@ TensorEntries read_entries(const InputFile& file) {
 at::ScalarType scalar_type(const safetensors::Entry& entry, const std::string& file) {
   const auto found = std::find_if(kPairs.begin(), kPairs.end(), [&](const auto& p) { return p.first == entry.dtype; });
   if (found != kPairs.end()) return found->second;
-  throw core::FileError(fmt::format("{}: tensor {} has the dtype {}, which is not supported", file,
-                                    safetensors::shown(entry.name), safetensors::info(entry.dtype).name));
+  throw core::FileError(
+      fmt::format("{}: tensor {} has the dtype {}, which libtorch cannot compute with: "
+                  "save it as another one, such as BF16",
+                  file, safetensors::shown(entry.name), safetensors::info(entry.dtype).name));
 }
 
 std::optional<Dtype> dtype_of(at::ScalarType type) {
   const auto found = std::find_if(kPairs.begin(), kPairs.end(), [&](const auto& p) { return p.second == type; });
   return found == kPairs.end() ? std::nullopt : std::optional(found->first);
+}
+
+void check_bools(std::span<const uint8_t> bytes, const std::string& tensor, const std::string& file) {
+  const auto wrong = std::find_if(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte > 1; });
+  if (wrong == bytes.end()) return;
+  throw core::FileError(fmt::format("{}: tensor {}: element {} of a BOOL tensor must be 0 or 1; found {}", file,
+                                    safetensors::shown(tensor), wrong - bytes.begin(), *wrong));
 }
 
 }  // namespace perceive::io

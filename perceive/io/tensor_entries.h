@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "perceive/io/files.h"
@@ -23,5 +24,8 @@ TensorEntries read_entries(const InputFile& file);
 at::ScalarType scalar_type(const safetensors::Entry& entry, const std::string& file);
 // Nothing where the format has no dtype of this kind.
 std::optional<safetensors::Dtype> dtype_of(at::ScalarType type);
+
+// libtorch computes with bools as they are: throws core::FileError where one of `tensor` is neither 0 nor 1.
+void check_bools(std::span<const uint8_t> bytes, const std::string& tensor, const std::string& file);
 
 }  // namespace perceive::io

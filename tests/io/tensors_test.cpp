@@ -101,7 +101,7 @@ TEST(Tensors, OfDtypesThatTorchLacksAreRefusedByName) {
   const TemporaryFolder folder;
   put(folder / "t", file_of(R"({"x":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", "\1"));
   EXPECT_THAT(error_of([&] { load_tensors(folder / "t"); }),
-              HasSubstr("tensor \"x\" has the dtype F4, which is not supported"));
+              HasSubstr("tensor \"x\" has the dtype F4, which libtorch cannot compute with"));
 }
 
 TEST(Tensors, OfBoolsHoldOnlyZerosAndOnes) {
