@@ -128,7 +128,7 @@ class Reader {
 
  private:
   // What is written out may be so many times as long as the pickle, in which a thing may stand in many places.
-  static constexpr uint64_t kBudget = 16, kLeastBudget = 1 << 20, kValueBytes = 16;
+  static constexpr uint64_t kBudget = 16, kLeastBudget = 1 << 18, kValueBytes = 16;
   static constexpr int kDeepest = 100;
 
   [[noreturn]] void fail(const std::string& what) const { throw core::FileError(fmt::format("{}: {}", file_, what)); }
@@ -204,7 +204,8 @@ class Reader {
       plain = plain || !value.is_discarded();
       result.push_back(value.is_discarded() ? json() : std::move(value));
     }
-    return plain ? result : json(json::value_t::discarded);
+    if (!plain) return json(json::value_t::discarded);  // a conditional expression would copy the result at every depth
+    return result;
   }
 
   json walk_dict(const Object& map, int depth, const std::string& place, bool in_state) {
@@ -217,8 +218,8 @@ class Reader {
       if (result.contains(key)) key += fmt::format(" #{}", result.size());
       result[key] = std::move(value);
     }
-    const bool tensors_only = result.empty() && !map.items.empty();
-    return tensors_only ? json(json::value_t::discarded) : result;
+    if (result.empty() && !map.items.empty()) return json(json::value_t::discarded);
+    return result;
   }
 
   std::string key_of(Ref ref, int depth, const std::string& place, bool in_state) {
