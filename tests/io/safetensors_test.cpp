@@ -51,6 +51,15 @@ TEST(SafetensorsHeader, PassesOverUnknownKeysOfAnEntryAsTheReferenceDoes) {
   EXPECT_EQ(header.entries.at(0).shape, (std::vector<int64_t>{1}));
 }
 
+TEST(SafetensorsHeader, ListsEveryDtype) {
+  for (const auto& dtype : kDtypes) {
+    const auto header = parse(one(std::string(R"("dtype":")") + dtype.name + R"(","shape":[2,4],"data_offsets":[0,)" +
+                                  std::to_string(dtype.bits) + "]"),
+                              dtype.bits);
+    EXPECT_EQ(header.entries.at(0).dtype, dtype.dtype) << dtype.name;
+  }
+}
+
 TEST(SafetensorsHeader, RefusesLengthsThatCannotBe) {
   const auto length = [](std::string first, uint64_t size) {
     return error_of([&] { header_bytes(first, size, "f"); });

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/wait.h>
+#include <torch/nn/modules/linear.h>
 
 #include "perceive/io/files.h"
+#include "perceive/io/names.h"
 #include "perceive/io/tensors.h"
 #include "tests/io/archive.h"
 
@@ -60,6 +62,15 @@ TEST(PtTensors, ComeWithTheValuesBesideThem) {
   EXPECT_EQ(metadata.at("epoch"), "3");
   EXPECT_EQ(metadata.at("pytorch-lightning_version"), "2.5.0");
   EXPECT_THAT(metadata.at("hyper_parameters"), HasSubstr(R"("lr":0.25)"));
+}
+
+TEST(PtTensors, FillAModuleByName) {
+  torch::nn::Linear layer(3, 2);
+  EXPECT_TRUE(load_into(*layer, load_tensors(kGolden / "linear_protocol2.pt"), "f").empty());
+  EXPECT_TRUE(at::equal(layer->weight, counted(at::kFloat, {2, 3})));
+  EXPECT_TRUE(at::equal(layer->bias, counted(at::kFloat, {2})));
+  EXPECT_THAT(error_of([&] { load_into(*layer, load_tensors(kGolden / "lightning.ckpt"), "f"); }),
+              AllOf(HasSubstr("missing (2):\n    weight"), HasSubstr("unexpected (2):\n    model.bias")));
 }
 
 TEST(PtTensors, KeepEveryBitStrideAndTieWhenSavedAndLoaded) {

@@ -99,9 +99,13 @@ TEST(Tensors, ThatCannotBeSavedAreRefusedByName) {
 
 TEST(Tensors, OfDtypesThatTorchLacksAreRefusedByName) {
   const TemporaryFolder folder;
-  put(folder / "t", file_of(R"({"x":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", "\1"));
-  EXPECT_THAT(error_of([&] { load_tensors(folder / "t"); }),
-              HasSubstr("tensor \"x\" has the dtype F4, which libtorch cannot compute with"));
+  for (const std::string dtype : {"F4", "F6_E2M3", "F6_E3M2"}) {
+    const std::string bytes = dtype == "F4" ? "4" : "6";
+    put(folder / "t", file_of(R"({"x":{"dtype":")" + dtype + R"(","shape":[8],"data_offsets":[0,)" + bytes + "]}}",
+                              std::string(std::stoul(bytes), '\1')));
+    EXPECT_THAT(error_of([&] { load_tensors(folder / "t"); }),
+                HasSubstr("tensor \"x\" has the dtype " + dtype + ", which libtorch cannot compute with"));
+  }
 }
 
 TEST(Tensors, OfBoolsHoldOnlyZerosAndOnes) {
