@@ -50,6 +50,16 @@ void Draws::linear(const std::string& name) {
   if (auto weight = find(name + ".weight"); weight.defined()) draw_linear(weight, find(name + ".bias"));
 }
 
+void Draws::recurrent(const std::string& name) {
+  const at::NoGradGuard no_grad;
+  for (const char* part : {".weight_ih", ".weight_hh", ".bias_ih", ".bias_hh"}) {
+    auto tensor = find(name + part);
+    if (!tensor.defined()) continue;
+    const double bound = 1.0 / std::sqrt(static_cast<double>(tensor.size(0) / 3));
+    tensor.uniform_(-bound, bound);
+  }
+}
+
 void Draws::discarded_linear(int64_t in, int64_t out, bool bias) {
   draw_linear(at::empty({out, in}), bias ? at::empty({out}) : at::Tensor());
 }

@@ -18,8 +18,9 @@ auto without_draws(Make&& make);
 class Draws {
  public:
   explicit Draws(const torch::nn::Module& module);
-  void normal(const std::string& name);  // N(0, 1)
-  void linear(const std::string& name);  // `name`.weight, and `name`.bias where there is one; convolutions likewise
+  void normal(const std::string& name);     // N(0, 1)
+  void linear(const std::string& name);     // `name`.weight, and `name`.bias where there is one; convolutions likewise
+  void recurrent(const std::string& name);  // a GRU cell's two matrices, then their biases
   // What the original draws and throws away.
   static void discarded_linear(int64_t in, int64_t out, bool bias);
 

@@ -1,0 +1,12 @@
+// The classes of perceiver-pytorch for configurations and the program.
+#pragma once
+
+#include <vector>
+
+#include "perceive/models/model_class.h"
+
+namespace perceive::models::perceiver_pytorch {
+
+std::vector<ModelClass> classes();
+
+}  // namespace perceive::models::perceiver_pytorch
