@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "perceive/core/error.h"
+#include "perceive/train/lamb.h"
 
 namespace perceive::train {
 namespace {
@@ -47,6 +48,9 @@ Made make(const LBFGSOptions& o, const Parameters& parameters) {
                      .history_size(o.history_size);
   if (o.line_search_fn) options.line_search_fn("strong_wolfe");
   return std::make_unique<optim::LBFGS>(parameters, options);
+}
+Made make(const LambOptions& o, const Parameters& parameters) {
+  return std::make_unique<Lamb>(parameters, o);
 }
 Made make(const RMSpropOptions& o, const Parameters& parameters) {
   return std::make_unique<optim::RMSprop>(parameters, optim::RMSpropOptions(o.lr)
@@ -108,6 +112,12 @@ void visit_state(optim::LBFGSParamState& s, const optim::LBFGSOptions&, Field&& 
   field("old_dirs", s.old_dirs());
   field("old_stps", s.old_stps());
   field("ro", s.ro());
+}
+template <class Field>
+void visit_state(Lamb::State& s, const Lamb::Options&, Field&& field) {
+  field("step", s.step);
+  field("exp_avg", s.exp_avg, true);
+  field("exp_avg_sq", s.exp_avg_sq, true);
 }
 template <class Field>
 void visit_state(optim::RMSpropParamState& s, const optim::RMSpropOptions& o, Field&& field) {
@@ -192,6 +202,7 @@ void visit_state(optim::Optimizer& optimizer, const at::Tensor& parameter, const
       visit_state_of<optim::Adam, optim::AdamParamState, optim::AdamOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::AdamW, optim::AdamWParamState, optim::AdamWOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::LBFGS, optim::LBFGSParamState, optim::LBFGSOptions>(optimizer, parameter, field) ||
+      visit_state_of<Lamb, Lamb::State, Lamb::Options>(optimizer, parameter, field) ||
       visit_state_of<optim::RMSprop, optim::RMSpropParamState, optim::RMSpropOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::SGD, optim::SGDParamState, optim::SGDOptions>(optimizer, parameter, field);
 }
@@ -228,6 +239,7 @@ std::optional<double> Optimizer::momentum() const {
   const auto& options = optimizer_->param_groups()[0].options();
   if (const auto* o = dynamic_cast<const optim::AdamOptions*>(&options)) return std::get<0>(o->betas());
   if (const auto* o = dynamic_cast<const optim::AdamWOptions*>(&options)) return std::get<0>(o->betas());
+  if (const auto* o = dynamic_cast<const Lamb::Options*>(&options)) return o->values.betas[0];
   if (const auto* o = dynamic_cast<const optim::SGDOptions*>(&options)) return o->momentum();
   if (const auto* o = dynamic_cast<const optim::RMSpropOptions*>(&options)) return o->momentum();
   return std::nullopt;
@@ -237,6 +249,7 @@ void Optimizer::set_momentum(double momentum) {
   auto& options = optimizer_->param_groups()[0].options();
   if (auto* o = dynamic_cast<optim::AdamOptions*>(&options)) std::get<0>(o->betas()) = momentum;
   if (auto* o = dynamic_cast<optim::AdamWOptions*>(&options)) std::get<0>(o->betas()) = momentum;
+  if (auto* o = dynamic_cast<Lamb::Options*>(&options)) o->values.betas[0] = momentum;
   if (auto* o = dynamic_cast<optim::SGDOptions*>(&options)) o->momentum(momentum);
   if (auto* o = dynamic_cast<optim::RMSpropOptions*>(&options)) o->momentum(momentum);
 }

@@ -33,6 +33,9 @@ void check_one(const AdamOptions& o) {
 void check_one(const AdamWOptions& o) {
   check_adam(o);
 }
+void check_one(const LambOptions& o) {
+  check_adam(o);
+}
 void check_one(const AdagradOptions& o) {
   expect_not_negative(o.kName, "lr", o.lr);
   expect_not_negative(o.kName, "lr_decay", o.lr_decay);

@@ -1,4 +1,4 @@
-// The optimizers of torch.optim that libtorch has, with their Python names, arguments and defaults.
+// The optimizers of torch.optim that libtorch has, with their Python names, arguments and defaults; and LAMB.
 #pragma once
 
 #include <array>
@@ -89,6 +89,21 @@ void visit(LBFGSOptions& o, Visitor&& field) {
   field("line_search_fn", o.line_search_fn, "how far to go in a direction; null: lr");
 }
 
+struct LambOptions {
+  static constexpr const char* kName = "Lamb";
+  double lr = 1e-3;
+  std::vector<double> betas = {0.9, 0.999};
+  double eps = 1e-6;
+  double weight_decay = 0;
+};
+template <class Visitor>
+void visit(LambOptions& o, Visitor&& field) {
+  field("lr", o.lr, "learning rate");
+  field("betas", o.betas, "decay of the running means of the gradient and of its square");
+  field("eps", o.eps, "added to the denominator");
+  field("weight_decay", o.weight_decay, "part of a parameter that is added to its step");
+}
+
 struct RMSpropOptions {
   static constexpr const char* kName = "RMSprop";
   double lr = 1e-2;
@@ -126,7 +141,7 @@ void visit(SGDOptions& o, Visitor&& field) {
 }
 
 using OptimizerOptions =
-    std::variant<AdamWOptions, AdamOptions, SGDOptions, RMSpropOptions, AdagradOptions, LBFGSOptions>;
+    std::variant<AdamWOptions, AdamOptions, SGDOptions, RMSpropOptions, AdagradOptions, LBFGSOptions, LambOptions>;
 
 // Throws core::ConfigError for what torch refuses.
 void check(const OptimizerOptions& options);

@@ -79,6 +79,34 @@ TEST(Optimizer, StepsAsTorchsPythonDoes) {
   }
 }
 
+// pytorch-lamb's formula, written out; a zero parameter and one of a norm above 10 are among them.
+TEST(Optimizer, LambStepsAsItsFormulaSays) {
+  Problem problem;
+  {
+    const at::NoGradGuard no_grad;
+    problem.w.mul_(20);
+    problem.b.zero_();
+  }
+  const LambOptions o{.lr = 0.05, .betas = {0.8, 0.95}, .weight_decay = 0.1};
+  Optimizer optimizer(o, problem);
+  std::vector<at::Tensor> w{problem.w.detach().clone(), problem.b.detach().clone()};
+  std::vector<at::Tensor> m{at::zeros_like(w[0]), at::zeros_like(w[1])}, v{at::zeros_like(w[0]), at::zeros_like(w[1])};
+  for (int step = 0; step < 5; ++step) {
+    problem.step(optimizer);
+    const std::vector<at::Tensor> gradients{problem.w.grad(), problem.b.grad()};
+    for (size_t i = 0; i < w.size(); ++i) {
+      m[i] = 0.8 * m[i] + 0.2 * gradients[i];
+      v[i] = 0.95 * v[i] + 0.05 * gradients[i].square();
+      const auto change = m[i] / (v[i].sqrt() + o.eps) + 0.1 * w[i];
+      const double norm = w[i].square().sum().sqrt().item<double>(), length = change.square().sum().sqrt().item<double>();
+      const double ratio = norm == 0 || length == 0 ? 1 : std::min(norm, 10.0) / length;
+      w[i] = w[i] - 0.05 * ratio * change;
+    }
+    EXPECT_TRUE(at::allclose(problem.w, w[0], 1e-12, 1e-12));
+    EXPECT_TRUE(at::allclose(problem.b, w[1], 1e-12, 1e-12));
+  }
+}
+
 TEST(Optimizer, ContinuesFromItsStateBitForBit) {
   for (const auto& example : golden()) {
     SCOPED_TRACE(example["options"].dump());
