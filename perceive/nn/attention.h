@@ -103,6 +103,7 @@ class AttentionImpl : public torch::nn::Module {
   // The weights [B, H, N, M] of the same calls, before dropout; [B, H, N, N] of self-attention.
   at::Tensor weights(const at::Tensor& x);
   at::Tensor weights(const at::Tensor& x, const Context& context);
+  void set_empty_rows(EmptyRows rows) { options_.empty_rows = rows; }
 
  private:
   struct Heads {

@@ -135,6 +135,13 @@ std::vector<ModelClass> classes() {
                                    [](const PerceiverConfig& config, const std::string&, const io::Tensors* weights) {
                                      return std::make_unique<RunnablePerceiver>(Perceiver(config, hidden_in(weights)));
                                    }),
+      model_class<PerceiverBaseConfig>(
+          "flash_perceiver.PerceiverBase", "the same without a head", {"0.2.0"},
+          [](const PerceiverBaseConfig& base, const std::string&, const io::Tensors* weights) {
+            PerceiverConfig config;
+            static_cast<PerceiverBaseConfig&>(config) = base;
+            return std::make_unique<RunnablePerceiver>(Perceiver(config, hidden_in(weights)));
+          }),
       model_class<PerceiverIOConfig>(
           "flash_perceiver.PerceiverIO", "latents that read the input once, and queries that read the latents",
           {"0.2.0"},

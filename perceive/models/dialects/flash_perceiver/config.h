@@ -50,15 +50,23 @@ void visit(BaseConfig& o, Visitor&& field) {
         "false: a sample of which everything is masked is read as if nothing were; true: it is not read");
 }
 
-struct PerceiverConfig : BaseConfig {
+// PerceiverBase, whose result are the latents.
+struct PerceiverBaseConfig : BaseConfig {
   int64_t self_per_cross_attn = 1;
+};
+template <class Visitor>
+void visit(PerceiverBaseConfig& o, Visitor&& field) {
+  visit(static_cast<BaseConfig&>(o), field);
+  field("self_per_cross_attn", o.self_per_cross_attn, "self-attentions of a block");
+}
+
+struct PerceiverConfig : PerceiverBaseConfig {
   std::optional<int64_t> output_dim;
   Pooling output_mode = Pooling::average;
 };
 template <class Visitor>
 void visit(PerceiverConfig& o, Visitor&& field) {
-  visit(static_cast<BaseConfig&>(o), field);
-  field("self_per_cross_attn", o.self_per_cross_attn, "self-attentions of a block");
+  visit(static_cast<PerceiverBaseConfig&>(o), field);
   field("output_dim", o.output_dim, "channels of the output; null: the latents are the output");
   field("output_mode", o.output_mode, "how the latents become one vector, where output_dim is given");
 }
@@ -74,8 +82,7 @@ struct FastPerceiverConfig : PerceiverConfig {
 };
 template <class Visitor>
 void visit(FastPerceiverConfig& o, Visitor&& field) {
-  visit(static_cast<BaseConfig&>(o), field);
-  field("self_per_cross_attn", o.self_per_cross_attn, "self-attentions of a block");
+  visit(static_cast<PerceiverBaseConfig&>(o), field);
   field("out_dim", o.out_dim, "channels of the output; null: the latents are the output");
 }
 

@@ -22,6 +22,7 @@ class Encoding : public torch::nn::Module {
 
 struct IdentityConfig {
   static constexpr const char* kName = "IdentityPositionalEncoding";
+  static constexpr std::array kAliases{"identity"};
   int64_t in_dim = 0;
 };
 template <class Visitor>
@@ -42,6 +43,7 @@ void visit(FourierConfig& o, Visitor&& field) {
 
 struct GaussianConfig {
   static constexpr const char* kName = "GaussianFourierFeatureTransform";
+  static constexpr std::array kAliases{"gaussian_fourier_features"};
   int64_t in_dim = 0, mapping_size = 32;
   double sigma = 1.0;
   bool is_trainable = false;
@@ -58,6 +60,7 @@ void visit(GaussianConfig& o, Visitor&& field) {
 
 struct NeRFConfig {
   static constexpr const char* kName = "NeRFPositionalEncoding";
+  static constexpr std::array kAliases{"nerf"};
   int64_t in_dim = 0, num_frequency_bands = 10;
 };
 template <class Visitor>

@@ -1,6 +1,7 @@
 // Names, initial weights and forward() of flash-perceiver 0.2.0.
 #include "perceive/models/dialects/flash_perceiver/perceiver.h"
 
+#include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <c10/util/StringUtil.h>
 
@@ -83,6 +84,11 @@ int64_t gated_hidden_of(const io::Tensors& state_dict) {
   return found != state_dict.end() && found->second.dim() == 2 ? found->second.size(1) : 0;
 }
 
+at::Tensor random_mask(const at::Tensor& data) {
+  const auto lengths = at::randint(1, data.size(1) + 1, {data.size(0), 1}, data.options().dtype(at::kLong));
+  return at::arange(data.size(1), lengths.options()).unsqueeze(0).lt(lengths);
+}
+
 ModelImpl::ModelImpl(const BaseConfig& config, models::Perceiver model)
     : Renamed(model.ptr(), names_of(*model)), model_(std::move(model)), use_flash_attn_(config.use_flash_attn) {}
 
@@ -99,6 +105,14 @@ std::vector<std::string> ModelImpl::load_state_dict(io::Tensors tensors, const s
     }
   }
   return io::load_into(*this, tensors, origin);
+}
+
+void ModelImpl::set_flash_attn(bool on) {
+  use_flash_attn_ = on;
+  for (const auto& module : model_->modules(/*include_self=*/false)) {
+    auto* attention = dynamic_cast<nn::AttentionImpl*>(module.get());
+    if (attention) attention->set_empty_rows(on ? nn::EmptyRows::zeros : nn::EmptyRows::penalty);
+  }
 }
 
 int64_t ModelImpl::num_attention_layers_per_block() const {

@@ -39,6 +39,9 @@ class ModelImpl : public Renamed {
   // Takes a state_dict also of versions before 0.1.10, which number the head's layers differently. See io::load_into.
   std::vector<std::string> load_state_dict(io::Tensors tensors, const std::string& origin);
 
+  // What use_flash_attn says, at run time; here for the queries' block too, which the original leaves out.
+  void set_flash_attn(bool on);
+
   int64_t num_attention_layers_per_block() const;
   int64_t num_attention_layers() const;
   int64_t num_self_attention_layers() const;
@@ -71,5 +74,8 @@ TORCH_MODULE(PerceiverIO);
 
 // The width of gated MLPs in a state_dict, 0 where it has none.
 int64_t gated_hidden_of(const io::Tensors& state_dict);
+
+// A mask [B, M] for data [B, M, ·]: of each sample the first 1 … M tokens, as many as the default generator says.
+at::Tensor random_mask(const at::Tensor& data);
 
 }  // namespace perceive::models::flash_perceiver
