@@ -112,7 +112,9 @@ models::Perceiver gated(const PerceiverOptions& options) {
   return without_draws([&] { return models::Perceiver(options, makers); });
 }
 
-models::Perceiver mixed(const PerceiverOptions& options) {
+models::Perceiver mixed(MixedLatentsConfig config) {
+  config.latent_heads = config.latent_dim_head = 1;  // the latents attend to nothing
+  const auto options = options_of(config);
   nn::LayerMakers makers;
   makers.self = [&](int64_t, int64_t) {
     return std::make_shared<Mixer>(options.self, *options.num_latents, options.latent_channels);
@@ -174,6 +176,6 @@ at::Tensor VariantImpl::forward(const at::Tensor& data, const at::Tensor& mask) 
 GatedPerceiverImpl::GatedPerceiverImpl(const GatedConfig& config) : VariantImpl(gated(options_of(config)), config) {}
 
 MixedLatentsPerceiverImpl::MixedLatentsPerceiverImpl(const MixedLatentsConfig& config)
-    : VariantImpl(mixed(options_of(config)), config) {}
+    : VariantImpl(mixed(config), config) {}
 
 }  // namespace perceive::models::perceiver_pytorch
