@@ -8,6 +8,7 @@
 
 #include "perceive/core/config.h"
 #include "perceive/models/catalog.h"
+#include "tests/peak_memory.h"
 #include "tests/refusal.h"
 
 namespace perceive::models::perceiver_pytorch {
@@ -153,6 +154,18 @@ TEST(PerceiverPytorch, TakesViewsAndEverySizeOfBatch) {
   auto io = filled<PerceiverIO>(small_io());
   const auto same = io->forward(sequence(), queries().unsqueeze(0).expand({2, -1, -1}));
   EXPECT_TRUE(same.allclose(io->forward(sequence(), queries()), 0, 1e-13));
+}
+
+// A picture's positions, written out for every pixel, would be nine times the picture.
+TEST(PerceiverPytorch, NeverWritesThePositionsOut) {
+  PerceiverConfig config = small<PerceiverConfig>();
+  config.num_freq_bands = 6;
+  Perceiver model(config);
+  const auto picture = at::rand({1, 1024, 1024, 3});
+  model->forward(picture.slice(1, 0, 64)).sum().backward();  // what stays: gradients, buffers, threads
+  const double growth = peak_growth([&] { model->forward(picture).sum().backward(); });
+  const double features = 4.0 * 1024 * 1024 * 26;
+  EXPECT_LT(growth, features / 2);
 }
 
 TEST(PerceiverPytorch, ComputesAlikeInSinglePrecision) {
