@@ -21,14 +21,19 @@ endfunction()
 
 # perceive_kernels(SUFFIX [FLAG…]): compiles the *_kernel.cpp files of perceive/kernels once an instruction set, with the flags
 # on top of their own; which one runs is chosen at run time (kernels/cpu/dispatch.cpp). The code of each lies in the namespace
-# that PERCEIVE_ISA names. What links perceive_kernel_tables<SUFFIX> gets the objects of all.
+# that PERCEIVE_ISA names. A set with a folder of that name beside them has those files, and no others. What links perceive_kernel_tables<SUFFIX> gets the objects of all.
 function(perceive_kernels suffix)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/perceive/kernels/*_kernel.cpp)
+  file(GLOB all_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/perceive/kernels/cpu/*_kernel.cpp)
   add_library(perceive_kernel_tables${suffix} INTERFACE)
-  foreach(variant "portable:" "avx2:-mavx2 -mfma" "avx512:-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512")
+  set(avx512 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512")
+  foreach(variant "portable:" "avx2:-mavx2 -mfma" "avx512:${avx512}" "amx:${avx512} -mavx512bf16 -mamx-tile -mamx-bf16")
     string(REGEX MATCH "^[^:]+" isa ${variant})
     string(REGEX REPLACE "^[^:]+:" "" flags ${variant})
     separate_arguments(flags)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/perceive/kernels/cpu/${isa}/*_kernel.cpp)
+    if(NOT sources)
+      set(sources ${all_sources})
+    endif()
     set(objects perceive_kernels_${isa}${suffix})
     add_library(${objects} OBJECT ${sources})
     target_link_libraries(${objects} PRIVATE perceive_options)

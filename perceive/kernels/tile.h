@@ -37,17 +37,28 @@ struct GridKeys {
   int64_t segment_count = 0;
 };
 
+// Keys and values as bfloat16 (the bits), for instruction sets that multiply such: TileKernels::pack_values is there.
+struct Bf16Keys {
+  static constexpr int64_t kStep = 32;
+  // Rows of the keys, `stride` numbers apart. They can be read up to whole kStep keys and widths; of the width, what is
+  // behind a key is zero.
+  const uint16_t* k = nullptr;
+  int64_t stride = 0;
+  const uint16_t* v = nullptr;  // the values, packed
+};
+
 // Rows of memory that will be read soon; the kernels ask for them bit by bit while they compute.
 struct Ahead {
   const char* row = nullptr;  // the first
   int64_t stride = 0, bytes = 0, rows = 0;
 };
 
-// The keys of a tile: k [keys, key_width], v [keys, value_width]; or `grid`, where k and v are empty, the widths those
-// of q and out, and the same.
+// The keys of a tile: k [keys, key_width], v [keys, value_width]; or, where k and v are empty, `bf16`, or `grid`, with
+// the widths of q and out, and the same.
 struct KeyTile {
   ConstRows k, v;
   const GridKeys* grid = nullptr;
+  const Bf16Keys* bf16 = nullptr;
   int64_t keys = 0, key_width = 0, value_width = 0;
   // [keys][lanes] or null: added to the scores (0 or -inf), and multiplied with the weights (dropout).
   const float* add = nullptr;
@@ -59,10 +70,14 @@ struct KeyTile {
 struct ForwardBlock {
   int64_t lanes = 0;
   const float* q = nullptr;  // [key_width][lanes], times scale · log2(e)
+  // Instead, where keys are bfloat16: pairs of neighbours of its width, [key_width in whole steps / 2][lanes], and what
+  // their scores are multiplied with, >= 0.
+  const uint32_t* q_pairs = nullptr;
+  float factor = 1.0F;
   float* highest = nullptr;  // [lanes], the reference; -inf before the first tile
   float* sum = nullptr;      // [lanes]
   float* out = nullptr;      // [value_width][lanes], not yet divided by sum
-  float* scores = nullptr;   // scratch, [keys][lanes]
+  float* scores = nullptr;   // scratch, [keys][lanes]; of bfloat16 keys, whole steps of them
 };
 
 // Dao 2023 (FlashAttention-2, algorithm 2), from the log-sum-exp.
@@ -98,12 +113,21 @@ struct TileKernels {
   void (*forward)(const KeyTile&, const ForwardBlock&);
   void (*backward)(const KeyTile&, const BackwardBlock&);
   void (*product)(const Product&);
+  // Null where bfloat16 is not multiplied. v [keys, width], rows `stride` apart, to packed_values(keys, width) numbers.
+  void (*pack_values)(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed) = nullptr;
 };
 
-// For this machine, or as the environment variable PERCEIVE_CPU says (default, avx2 or avx512); throws
+inline int64_t bf16_steps(int64_t size) {
+  return (size + Bf16Keys::kStep - 1) / Bf16Keys::kStep;
+}
+inline int64_t packed_values(int64_t keys, int64_t width) {
+  return bf16_steps(keys) * bf16_steps(width) * Bf16Keys::kStep * Bf16Keys::kStep;
+}
+
+// For this machine, or as the environment variable PERCEIVE_CPU says (default, avx2, avx512 or amx); throws
 // core::ConfigError for another value or an instruction set that the machine has not.
 const TileKernels& tile_kernels();
-// Of the instruction set that runs: default, avx2 or avx512.
+// Of the instruction set that runs: default, avx2, avx512 or amx.
 const char* instruction_set();
 
 }  // namespace perceive::kernels

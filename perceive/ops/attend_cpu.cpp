@@ -1,9 +1,11 @@
-// attend on the kernels of kernels/cpu: float32, and half precision widened a tile at a time. float64 takes the
-// formula, as does a call whose masked keys are not finite where only some queries are to be kept from them.
+// attend on the kernels of kernels/cpu: float32, bfloat16 where they multiply it, and half precision widened a tile at
+// a time. float64 takes the formula, as does a call whose masked keys are not finite where only some queries are to be
+// kept from them.
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
 #include "perceive/kernels/rows.h"
+#include "perceive/ops/cpu/bf16_keys.h"
 #include "perceive/ops/cpu/finite.h"
 #include "perceive/ops/cpu/walk.h"
 #include "perceive/ops/formula/formula.h"
@@ -35,10 +37,13 @@ bool by_formula(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, c
 std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                               const at::Tensor& mask, const AttendScalars& scalars) {
   if (by_formula(q, k, v, mask, scalars)) return formula::attend(q, k, v, mask, scalars);
-  const auto shape = shape_of(q, k, v, scalars);
+  auto shape = shape_of(q, k, v, scalars);
+  shape.bf16 = q.scalar_type() == at::kBFloat16 && kernels::tile_kernels().pack_values != nullptr;
   const auto plan = cpu::make_plan(shape, kernels::tile_kernels(), cpu::CutBy::size);
-  return cpu::forward(shape, plan, q, mask_as_4d(mask), {},
-                      [&] { return std::make_unique<cpu::GivenReader>(shape, k, v); });
+  return cpu::forward(shape, plan, q, mask_as_4d(mask), {}, [&]() -> std::unique_ptr<cpu::TileReader> {
+    if (shape.bf16) return std::make_unique<cpu::Bf16Reader>(shape, k, v);
+    return std::make_unique<cpu::GivenReader>(shape, k, v);
+  });
 }
 
 // Adds what a tile's keys get to their rows of float tensors [B, Hk, M, D], one for each part of the rows: parts with

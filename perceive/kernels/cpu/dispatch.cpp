@@ -1,4 +1,9 @@
 // Which instruction set the loops run on: asked of the CPU once, or told by PERCEIVE_CPU.
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -16,6 +21,19 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+bool has_amx() {
+  if (!has_avx512() || !__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("amx-tile") ||
+      !__builtin_cpu_supports("amx-bf16")) {
+    return false;
+  }
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  // The tiles are 8 KiB more of a thread's state, which the kernel keeps only for processes that ask for them.
+  constexpr long kAskForState = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 Tables choose() {
   const auto all = all_tables();
@@ -30,7 +48,7 @@ Tables choose() {
       throw core::ConfigError("PERCEIVE_CPU=" + name + ": this CPU has not got that instruction set");
     return tables;
   }
-  throw core::ConfigError("PERCEIVE_CPU must be default, avx2 or avx512; got '" + name + "'");
+  throw core::ConfigError("PERCEIVE_CPU must be default, avx2, avx512 or amx; got '" + name + "'");
 }
 
 const Tables& tables() {
@@ -40,10 +58,11 @@ const Tables& tables() {
 
 }  // namespace
 
-std::array<Tables, 3> all_tables() {
+std::array<Tables, 4> all_tables() {
   return {{{"default", true, portable::tile_table(), portable::row_table(), portable::peak_table()},
            {"avx2", has_avx2(), avx2::tile_table(), avx2::row_table(), avx2::peak_table()},
-           {"avx512", has_avx512(), avx512::tile_table(), avx512::row_table(), avx512::peak_table()}}};
+           {"avx512", has_avx512(), avx512::tile_table(), avx512::row_table(), avx512::peak_table()},
+           {"amx", has_amx(), amx::tile_table(), avx512::row_table(), avx512::peak_table()}}};
 }
 
 const TileKernels& tile_kernels() {

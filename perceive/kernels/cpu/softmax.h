@@ -62,6 +62,9 @@ class Weigher {
     }
     return true;
   }
+  Register sum(int v) const {
+    return sum_[v];
+  }
 
  private:
   const ForwardBlock& block_;

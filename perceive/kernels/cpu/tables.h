@@ -19,6 +19,10 @@ PERCEIVE_TABLES(portable)
 PERCEIVE_TABLES(avx2)
 PERCEIVE_TABLES(avx512)
 #undef PERCEIVE_TABLES
+// Only the tiles: the rest is AVX-512's.
+namespace amx {
+const TileKernels& tile_table();
+}
 
 // The tables of one instruction set.
 struct Tables {
@@ -29,6 +33,6 @@ struct Tables {
   const PeakLoops& peak;
 };
 // Of all of them, the plainest first.
-std::array<Tables, 3> all_tables();
+std::array<Tables, 4> all_tables();
 
 }  // namespace perceive::kernels

@@ -6,6 +6,7 @@
 
 #include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
+#include "perceive/ops/cpu/bf16_keys.h"
 #include "perceive/ops/cpu/rows.h"
 #include "perceive/ops/cpu/tiles.h"
 #include "perceive/ops/cpu/walk.h"
@@ -50,12 +51,13 @@ struct State {
 
 // What the parts of a group work in, one after the other.
 struct Workplace {
-  explicit Workplace(int64_t heads) : q(heads), running(heads) {}
+  explicit Workplace(int64_t heads) : q(heads), q_pairs(heads), running(heads) {}
 
   std::unique_ptr<TileReader> reader;
   Scratch scratch;
   Tile tile;
   std::vector<Floats> q;                // lanes, of a key head each
+  std::vector<Pairs> q_pairs;           // of bfloat16 keys, instead
   std::vector<State> running, longest;  // the sum at hand; and of longer parts, that of the pieces before
 };
 
@@ -117,7 +119,10 @@ class ForwardWalk {
       for (auto& state : running) state.clear(blocks, value_width_);
     };
     for (int64_t h = 0; h < heads; ++h) {
-      queries_.to_lanes(part.item, h, part.rows, blocks, static_cast<float>(shape_.scalars.scale * kLog2E), place.q[h]);
+      // bfloat16 would lose digits of the product: there, scores are scaled.
+      const double factor = shape_.bf16 ? std::copysign(1.0, shape_.scalars.scale) : shape_.scalars.scale * kLog2E;
+      queries_.to_lanes(part.item, h, part.rows, blocks, static_cast<float>(factor), place.q[h]);
+      if (shape_.bf16) pair_lanes(place.q[h], blocks, key_width_, place.q_pairs[h]);
       if (absorbed_.key != nullptr) place.q[h] = lift(*absorbed_.key, h, place.q[h], blocks);
     }
     clear();
@@ -133,7 +138,7 @@ class ForwardWalk {
                     }
                     for (int64_t h = 0; h < heads; ++h) {
                       for (int64_t b = 0; b < blocks.count(); ++b) {
-                        step(part, tile, h, b, blocks, place.q[h], running[h], ahead(), place.scratch);
+                        step(part, tile, h, b, blocks, place, ahead());
                       }
                     }
                   });
@@ -154,18 +159,24 @@ class ForwardWalk {
   }
 
   void step(const Plan::Part& part, const Tile& tile, int64_t head, int64_t block, const Blocks& blocks,
-            const Floats& q, State& state, const std::array<kernels::Ahead, 2>& ahead, Scratch& scratch) const {
+            Workplace& place, const std::array<kernels::Ahead, 2>& ahead) const {
     const int64_t first = blocks.begin(block), row = part.rows.begin + first, lanes = blocks.lanes_of(block);
+    State& state = place.running[head];
+    Scratch& scratch = place.scratch;
     auto keys =
         for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);
     if (!keys) return;
     std::copy(ahead.begin(), ahead.end(), keys->ahead);
+    const int64_t scores = padded(keys->keys, shape_.bf16 ? kernels::Bf16Keys::kStep : 1) * lanes;
+    const uint32_t* const pairs = shape_.bf16 ? place.q_pairs[head].data() + first * pair_rows(key_width_) : nullptr;
     kernels::tile_kernels().forward(*keys, {.lanes = lanes,
-                                            .q = q.data() + first * key_width_,
+                                            .q = place.q[head].data() + first * key_width_,
+                                            .q_pairs = pairs,
+                                            .factor = static_cast<float>(std::abs(shape_.scalars.scale) * kLog2E),
                                             .highest = state.highest.data() + first,
                                             .sum = state.sum.data() + first,
                                             .out = state.out.data() + first * value_width_,
-                                            .scores = scratch.take(Scratch::scores, keys->keys * lanes)});
+                                            .scores = scratch.take(Scratch::scores, scores)});
   }
 
   // Divides by the sums, and writes out and lse.

@@ -88,22 +88,22 @@ kernels::Ahead ahead_rows(const Matrix& matrix, const Range& rows) {
           .rows = rows.size()};
 }
 
-Matrix GivenReader::head(const at::Tensor& tensor, int64_t item) const {
-  return {tensor, shape_.batch_of(item) * tensor.stride(0) + shape_.key_head_of(item, 0) * tensor.stride(1),
+Matrix head_of(const Shape& shape, const at::Tensor& tensor, int64_t item) {
+  return {tensor, shape.batch_of(item) * tensor.stride(0) + shape.key_head_of(item, 0) * tensor.stride(1),
           tensor.stride(2), tensor.stride(3), tensor.size(3)};
 }
 
 void GivenReader::read(int64_t item, Tile& tile) {
   tile.head.resize(1);
-  tile.head[0] = {.k = read_rows(head(k_, item), tile, k_scratch_),
-                  .v = read_rows(head(v_, item), tile, v_scratch_),
+  tile.head[0] = {.k = read_rows(head_of(shape_, k_, item), tile, k_scratch_),
+                  .v = read_rows(head_of(shape_, v_, item), tile, v_scratch_),
                   .keys = tile.keys(),
                   .key_width = shape_.key_width,
                   .value_width = shape_.value_width};
 }
 
 std::array<kernels::Ahead, 2> GivenReader::ahead(int64_t item, const Range& keys) const {
-  return {ahead_rows(head(k_, item), keys), ahead_rows(head(v_, item), keys)};
+  return {ahead_rows(head_of(shape_, k_, item), keys), ahead_rows(head_of(shape_, v_, item), keys)};
 }
 
 }  // namespace perceive::ops::cpu

@@ -63,6 +63,8 @@ struct Matrix {
   const at::Tensor& tensor;
   int64_t offset, row_stride, column_stride, width;
 };
+// Of the item's key head, in a tensor [B, Hk, M, D].
+Matrix head_of(const Shape& shape, const at::Tensor& tensor, int64_t item);
 // The rows of a tile as floats: in place where they lie so, in scratch otherwise.
 kernels::ConstRows read_rows(const Matrix& matrix, const Tile& tile, Floats& scratch);
 kernels::Ahead ahead_rows(const Matrix& matrix, const Range& rows);
@@ -75,8 +77,6 @@ class GivenReader : public TileReader {
   std::array<kernels::Ahead, 2> ahead(int64_t item, const Range& keys) const override;
 
  private:
-  Matrix head(const at::Tensor& tensor, int64_t item) const;
-
   const Shape& shape_;
   at::Tensor k_, v_;
   Floats k_scratch_, v_scratch_;

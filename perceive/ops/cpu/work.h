@@ -17,7 +17,7 @@
 
 namespace perceive::ops::cpu {
 
-// Floats on whole cache lines, for vectors that cross lines cost twice; and not set to zero unless asked.
+// Numbers on whole cache lines, for vectors that cross lines cost twice; and not set to zero unless asked.
 template <class T>
 struct LineAllocator {
   using value_type = T;
@@ -40,13 +40,16 @@ struct LineAllocator {
     return true;
   }
 };
-using Floats = std::vector<float, LineAllocator<float>>;
+template <class T>
+using Numbers = std::vector<T, LineAllocator<T>>;
+using Floats = Numbers<float>;
 
 // Sizes of a call. B, H, N of q; keys at hand; D of q, Dv of out.
 struct Shape {
   int64_t batch = 0, heads = 0, queries = 0, keys = 0, key_width = 0, value_width = 0;
   int64_t key_heads = 0;        // Hk
   bool heads_together = false;  // an item holds all key heads of a batch element
+  bool bf16 = false;            // keys are multiplied as bfloat16
   SourceRange range;            // of the keys, in the whole source
   AttendScalars scalars;
 

@@ -1,0 +1,34 @@
+// Weights as the tiles take them: bfloat16, in pairs.
+#pragma once
+
+#include "perceive/kernels/cpu/vectors.h"
+
+namespace perceive::kernels::PERCEIVE_ISA {
+
+// As TileKernels has it: for every 32 keys and 32 of the width, 32 rows of the width, of 32 keys each; zero elsewhere.
+void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed);
+
+// 2^x to within 3e-6, far below what bfloat16 keeps; 0 and infinity where float32 ends. Degree 4 on [0, 1).
+inline Register rough_exp2(Register x) {
+  const Register f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+  Register p = broadcast(1.353416808e-2F);
+  p = p * f + 5.201146143e-2F;
+  p = p * f + 2.414427555e-1F;
+  p = p * f + 6.930038351e-1F;
+  p = p * f + 1.000002593F;
+  return _mm512_scalef_ps(p, x);
+}
+
+// The upper halves of two weights, the first one's below. Cutting off is a third of rounding's instructions, and no
+// less exact where sums are made up for what is missing.
+inline Register pair(Register first, Register second) {
+  const __m512i low = _mm512_srli_epi32(reinterpret_cast<__m512i>(first), 16);
+  return reinterpret_cast<Register>(_mm512_mask_blend_epi16(0xAAAAAAAAU, low, reinterpret_cast<__m512i>(second)));
+}
+// sum + both of each pair.
+inline Register add_pairs(Register sum, Register pairs) {
+  const __m512i ones = _mm512_set1_epi32(0x3F803F80);
+  return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(pairs), reinterpret_cast<__m512bh>(ones));
+}
+
+}  // namespace perceive::kernels::PERCEIVE_ISA

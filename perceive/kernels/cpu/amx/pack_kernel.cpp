@@ -1,0 +1,54 @@
+// Values to the rows of tiles.
+#include "perceive/kernels/cpu/amx/pack.h"
+#include "perceive/kernels/tile.h"
+
+namespace perceive::kernels::PERCEIVE_ISA {
+namespace {
+
+// [16 pairs][16] of a 32 bit each to [16][16 pairs]: four rounds that interleave row i with row i + 8.
+void transpose(Integers (&rows)[16], uint16_t* to) {
+  Integers low, high, mixed[16];
+  for (int i = 0; i < 16; ++i) {
+    low[i] = i / 2 + i % 2 * 16;
+    high[i] = low[i] + 8;
+  }
+#pragma GCC unroll 4
+  for (int round = 0; round < 4; ++round) {
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r) {
+      mixed[2 * r] = __builtin_shuffle(rows[r], rows[r + 8], low);
+      mixed[2 * r + 1] = __builtin_shuffle(rows[r], rows[r + 8], high);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < 16; ++r) rows[r] = mixed[r];
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < 16; ++r) _mm512_storeu_si512(to + r * Bf16Keys::kStep, reinterpret_cast<__m512i>(rows[r]));
+}
+
+}  // namespace
+
+void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed) {
+  constexpr int64_t kStep = Bf16Keys::kStep;
+  const int64_t width_steps = bf16_steps(width);
+  for (int64_t key = 0; key < keys; key += kStep) {
+    for (int64_t d = 0; d < width_steps * kStep; d += 16) {
+      const int64_t left = width - d;
+      const __mmask16 columns = left >= 16 ? 0xFFFF : left > 0 ? (1U << left) - 1 : 0;
+      const auto row = [&](int64_t j) {
+        const __mmask16 seen = j < keys ? columns : 0;
+        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(seen, v + j * stride + d));
+      };
+      Integers rows[16];
+#pragma GCC unroll 16
+      for (int p = 0; p < 16; ++p) {
+        const __m512i second = _mm512_slli_epi32(row(key + 2 * p + 1), 16);
+        rows[p] = reinterpret_cast<Integers>(_mm512_or_si512(row(key + 2 * p), second));
+      }
+      transpose(rows, packed);
+      packed += 16 * kStep;
+    }
+  }
+}
+
+}  // namespace perceive::kernels::PERCEIVE_ISA

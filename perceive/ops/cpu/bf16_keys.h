@@ -1,0 +1,30 @@
+// Keys, values and queries in bfloat16, for kernels that multiply such.
+#pragma once
+
+#include "perceive/ops/cpu/keys.h"
+
+namespace perceive::ops::cpu {
+
+// Given keys and values as they are; only the values are packed, and keys copied where their tile is not in whole
+// steps.
+class Bf16Reader : public TileReader {
+ public:
+  Bf16Reader(const Shape& shape, const at::Tensor& k, const at::Tensor& v) : shape_(shape), k_(k), v_(v) {}
+  void read(int64_t item, Tile& tile) override;
+  std::array<kernels::Ahead, 2> ahead(int64_t item, const Range& keys) const override;
+
+ private:
+  const Shape& shape_;
+  at::Tensor k_, v_;
+  Numbers<uint16_t> k_scratch_, v_scratch_, packed_;
+  kernels::Bf16Keys keys_;
+};
+
+// Lanes [width][lanes] of numbers that are bfloat16 to pairs of neighbours of the width, as ForwardBlock has them.
+using Pairs = Numbers<uint32_t>;
+inline int64_t pair_rows(int64_t width) {
+  return kernels::bf16_steps(width) * kernels::Bf16Keys::kStep / 2;
+}
+void pair_lanes(const Floats& lanes, const Blocks& blocks, int64_t width, Pairs& pairs);
+
+}  // namespace perceive::ops::cpu
