@@ -24,6 +24,8 @@ struct RowKernels {
   // y [columns][rows] = x [rows][columns]^T · factor; rows lie `stride` floats apart.
   void (*transpose)(const float* x, int64_t stride, int64_t rows, int64_t columns, float factor, float* y,
                     int64_t y_stride);
+  // y = x as bfloat16, the bits; to nearest, ties to even.
+  void (*narrow)(const float* x, int64_t n, uint16_t* y);
 };
 
 // For this machine, or as PERCEIVE_CPU says (kernels/tile.h).

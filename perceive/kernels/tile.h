@@ -71,7 +71,7 @@ struct ForwardBlock {
   int64_t lanes = 0;
   const float* q = nullptr;  // [key_width][lanes], times scale · log2(e)
   // Instead, where keys are bfloat16: pairs of neighbours of its width, [key_width in whole steps / 2][lanes], and what
-  // their scores are multiplied with, >= 0.
+  // their scores are multiplied with.
   const uint32_t* q_pairs = nullptr;
   float factor = 1.0F;
   float* highest = nullptr;  // [lanes], the reference; -inf before the first tile
@@ -115,6 +115,9 @@ struct TileKernels {
   void (*product)(const Product&);
   // Null where bfloat16 is not multiplied. v [keys, width], rows `stride` apart, to packed_values(keys, width) numbers.
   void (*pack_values)(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed) = nullptr;
+  // q [rows, width] to the pairs of ForwardBlock: the first (width + 1) / 2 rows of them, `lanes` apart.
+  void (*pack_queries)(const uint16_t* q, int64_t stride, int64_t rows, int64_t width, uint32_t* pairs,
+                       int64_t lanes) = nullptr;
 };
 
 inline int64_t bf16_steps(int64_t size) {

@@ -138,11 +138,25 @@ void transpose(const float* x, int64_t stride, int64_t rows, int64_t columns, fl
   }
 }
 
+using Halves = uint16_t __attribute__((vector_size(kWidth * 2), aligned(2)));
+
+Halves halves(Register x) {
+  const Integers bits = reinterpret_cast<Integers>(x), odd = (bits >> 16) & 1;
+  const Integers rounded = x == x ? bits + 0x7FFF + odd : bits | 0x400000;  // a NaN would round to something else
+  return __builtin_convertvector((rounded >> 16) & 0xFFFF, Halves);
+}
+
+void narrow(const float* x, int64_t n, uint16_t* y) {
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) *reinterpret_cast<Halves*>(y + i) = halves(load(x + i));
+  for (; i < n; ++i) y[i] = halves(broadcast(x[i]))[0];
+}
+
 }  // namespace
 
 const RowKernels& row_table() {
-  static constexpr RowKernels kTable = {statistics, inverse_root,  finite, sum,      dot,
-                                        normalise,  scale_columns, add,    transpose};
+  static constexpr RowKernels kTable = {statistics, inverse_root,  finite, sum,       dot,
+                                        normalise,  scale_columns, add,    transpose, narrow};
   return kTable;
 }
 

@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <bit>
 
 namespace perceive::ops::cpu {
 namespace {
@@ -56,20 +55,6 @@ void Bf16Reader::read(int64_t item, Tile& tile) {
 
 std::array<kernels::Ahead, 2> Bf16Reader::ahead(int64_t item, const Range& keys) const {
   return {ahead_rows(head_of(shape_, k_, item), keys), ahead_rows(head_of(shape_, v_, item), keys)};
-}
-
-void pair_lanes(const Floats& lanes, const Blocks& blocks, int64_t width, Pairs& pairs) {
-  pairs.assign(blocks.padded_rows() * pair_rows(width), 0);
-  for (int64_t b = 0; b < blocks.count(); ++b) {
-    const int64_t count = blocks.lanes_of(b);
-    const float* from = lanes.data() + blocks.begin(b) * width;
-    uint32_t* const block = pairs.data() + blocks.begin(b) * pair_rows(width);
-    for (int64_t d = 0; d < width; ++d, from += count) {
-      uint32_t* const to = block + d / 2 * count;
-      const int shift = d % 2 == 0 ? 16 : 0;
-      for (int64_t i = 0; i < count; ++i) to[i] |= (std::bit_cast<uint32_t>(from[i]) & 0xFFFF0000U) >> shift;
-    }
-  }
 }
 
 }  // namespace perceive::ops::cpu

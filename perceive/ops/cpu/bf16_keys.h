@@ -1,4 +1,4 @@
-// Keys, values and queries in bfloat16, for kernels that multiply such.
+// Keys and values in bfloat16, for kernels that multiply such.
 #pragma once
 
 #include "perceive/ops/cpu/keys.h"
@@ -19,12 +19,5 @@ class Bf16Reader : public TileReader {
   Numbers<uint16_t> k_scratch_, v_scratch_, packed_;
   kernels::Bf16Keys keys_;
 };
-
-// Lanes [width][lanes] of numbers that are bfloat16 to pairs of neighbours of the width, as ForwardBlock has them.
-using Pairs = Numbers<uint32_t>;
-inline int64_t pair_rows(int64_t width) {
-  return kernels::bf16_steps(width) * kernels::Bf16Keys::kStep / 2;
-}
-void pair_lanes(const Floats& lanes, const Blocks& blocks, int64_t width, Pairs& pairs);
 
 }  // namespace perceive::ops::cpu

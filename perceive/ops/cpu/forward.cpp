@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
-#include "perceive/ops/cpu/bf16_keys.h"
 #include "perceive/ops/cpu/rows.h"
 #include "perceive/ops/cpu/tiles.h"
 #include "perceive/ops/cpu/walk.h"
@@ -70,12 +71,17 @@ class ForwardWalk {
         absorbed_(absorbed),
         key_width_(absorbed.key != nullptr ? absorbed.key->features.count : shape.key_width),
         value_width_(absorbed.value != nullptr ? absorbed.value->features.count : shape.value_width),
-        out_(at::empty({shape.batch, shape.heads, shape.queries, shape.value_width}, q.options().dtype(at::kFloat))),
+        out_(at::empty({shape.batch, shape.heads, shape.queries, shape.value_width},
+                       q.options().dtype(shape.bf16 ? at::kBFloat16 : at::kFloat))),
         lse_(at::empty({shape.batch, shape.heads, shape.queries}, q.options().dtype(at::kFloat))),
-        queries_(shape, q),
-        outputs_(shape, out_),
         sums_(shape, lse_.unsqueeze(3)),
-        visibility_(shape, mask) {}
+        visibility_(shape, mask) {
+    if (shape.bf16) {
+      bf16_.emplace(Bf16HeadRows(shape, q.stride(3) == 1 ? q : q.contiguous()), Bf16HeadRows(shape, out_));
+    } else {
+      floats_.emplace(HeadRows(shape, q), HeadRows(shape, out_));
+    }
+  }
 
   std::tuple<at::Tensor, at::Tensor> run(at::Device device, const MakeReader& make_reader) {
     const auto key_parts = static_cast<int64_t>(plan_.key_parts.size());
@@ -119,10 +125,12 @@ class ForwardWalk {
       for (auto& state : running) state.clear(blocks, value_width_);
     };
     for (int64_t h = 0; h < heads; ++h) {
-      // bfloat16 would lose digits of the product: there, scores are scaled.
-      const double factor = shape_.bf16 ? std::copysign(1.0, shape_.scalars.scale) : shape_.scalars.scale * kLog2E;
-      queries_.to_lanes(part.item, h, part.rows, blocks, static_cast<float>(factor), place.q[h]);
-      if (shape_.bf16) pair_lanes(place.q[h], blocks, key_width_, place.q_pairs[h]);
+      if (bf16_) {
+        bf16_->first.to_pairs(part.item, h, part.rows, blocks, place.q_pairs[h]);
+        continue;
+      }
+      const auto factor = static_cast<float>(shape_.scalars.scale * kLog2E);
+      floats_->first.to_lanes(part.item, h, part.rows, blocks, factor, place.q[h]);
       if (absorbed_.key != nullptr) place.q[h] = lift(*absorbed_.key, h, place.q[h], blocks);
     }
     clear();
@@ -167,16 +175,19 @@ class ForwardWalk {
         for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);
     if (!keys) return;
     std::copy(ahead.begin(), ahead.end(), keys->ahead);
-    const int64_t scores = padded(keys->keys, shape_.bf16 ? kernels::Bf16Keys::kStep : 1) * lanes;
-    const uint32_t* const pairs = shape_.bf16 ? place.q_pairs[head].data() + first * pair_rows(key_width_) : nullptr;
-    kernels::tile_kernels().forward(*keys, {.lanes = lanes,
-                                            .q = place.q[head].data() + first * key_width_,
-                                            .q_pairs = pairs,
-                                            .factor = static_cast<float>(std::abs(shape_.scalars.scale) * kLog2E),
-                                            .highest = state.highest.data() + first,
-                                            .sum = state.sum.data() + first,
-                                            .out = state.out.data() + first * value_width_,
-                                            .scores = scratch.take(Scratch::scores, scores)});
+    kernels::ForwardBlock rows{.lanes = lanes,
+                               .highest = state.highest.data() + first,
+                               .sum = state.sum.data() + first,
+                               .out = state.out.data() + first * value_width_};
+    if (shape_.bf16) {
+      rows.q_pairs = place.q_pairs[head].data() + first * pair_rows(key_width_);
+      rows.factor = static_cast<float>(shape_.scalars.scale * kLog2E);  // the queries' own digits are too few for it
+      rows.scores = scratch.take(Scratch::scores, padded(keys->keys, kernels::Bf16Keys::kStep) * lanes);
+    } else {
+      rows.q = place.q[head].data() + first * key_width_;
+      rows.scores = scratch.take(Scratch::scores, keys->keys * lanes);
+    }
+    kernels::tile_kernels().forward(*keys, rows);
   }
 
   // Divides by the sums, and writes out and lse.
@@ -199,7 +210,11 @@ class ForwardWalk {
         kernels::row_kernels().scale_columns(state.out.data() + first * shape_.value_width, shape_.value_width, lanes,
                                              inverse.data());
       }
-      outputs_.from_lanes(part.item, h, part.rows, blocks, state.out, 1.0F);
+      if (bf16_) {
+        bf16_->second.from_lanes(part.item, h, part.rows, blocks, state.out);
+      } else {
+        floats_->second.from_lanes(part.item, h, part.rows, blocks, state.out, 1.0F);
+      }
     }
   }
 
@@ -208,7 +223,10 @@ class ForwardWalk {
   const Absorbed& absorbed_;
   int64_t key_width_, value_width_;  // of a tile's keys and values
   at::Tensor out_, lse_;
-  HeadRows queries_, outputs_, sums_;
+  // Queries and outputs, one of the two.
+  std::optional<std::pair<HeadRows, HeadRows>> floats_;
+  std::optional<std::pair<Bf16HeadRows, Bf16HeadRows>> bf16_;
+  HeadRows sums_;
   Visibility visibility_;
 };
 

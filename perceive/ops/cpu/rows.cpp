@@ -9,27 +9,25 @@
 
 namespace perceive::ops::cpu {
 
-HeadRows::HeadRows(const Shape& shape, const at::Tensor& tensor)
-    : shape_(shape),
-      tensor_(tensor.scalar_type() == at::kFloat && tensor.stride(3) == 1 ? tensor
-                                                                          : tensor.to(at::kFloat).contiguous()),
-      data_(tensor_.data_ptr<float>()),
-      strides_{tensor_.stride(0), tensor_.stride(1), tensor_.stride(2)},
-      width_(tensor.size(3)) {}
-
-float* HeadRows::row(int64_t item, int64_t head, int64_t row) const {
-  return data_ + shape_.batch_of(item) * strides_[0] +
-         shape_.head_of(shape_.key_head_of(item, head), row) * strides_[1] + shape_.query_of(row) * strides_[2];
+int64_t HeadLayout::offset(int64_t item, int64_t head, int64_t row) const {
+  return shape_.batch_of(item) * strides_[0] + shape_.head_of(shape_.key_head_of(item, head), row) * strides_[1] +
+         shape_.query_of(row) * strides_[2];
 }
 
 template <class Body>
-void HeadRows::for_runs(int64_t item, int64_t head, const Range& rows, Body&& body) const {
+void HeadLayout::for_runs(int64_t item, int64_t head, const Range& rows, Body&& body) const {
   for (int64_t r = rows.begin; r < rows.end;) {
     const int64_t count = std::min(rows.end - r, shape_.queries - shape_.query_of(r));
-    body(r - rows.begin, count, row(item, head, r));
+    body(r - rows.begin, count, offset(item, head, r));
     r += count;
   }
 }
+
+HeadRows::HeadRows(const Shape& shape, const at::Tensor& tensor)
+    : HeadLayout(shape, tensor.scalar_type() == at::kFloat && tensor.stride(3) == 1
+                            ? tensor
+                            : tensor.to(at::kFloat).contiguous()),
+      data_(tensor_.data_ptr<float>()) {}
 
 void HeadRows::to_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, float factor,
                         Floats& lanes) const {
@@ -38,8 +36,9 @@ void HeadRows::to_lanes(int64_t item, int64_t head, const Range& rows, const Blo
     float* const block = lanes.data() + blocks.begin(b) * width_;
     if (blocks.rows_of(b) < blocks.lanes_of(b)) std::fill_n(block, blocks.lanes_of(b) * width_, 0.0F);
     const int64_t begin = rows.begin + blocks.begin(b);
-    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, const float* from) {
-      kernels::row_kernels().transpose(from, strides_[2], count, width_, factor, block + first, blocks.lanes_of(b));
+    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, int64_t from) {
+      kernels::row_kernels().transpose(data_ + from, strides_[2], count, width_, factor, block + first,
+                                       blocks.lanes_of(b));
     });
   }
 }
@@ -49,8 +48,9 @@ void HeadRows::from_lanes(int64_t item, int64_t head, const Range& rows, const B
   for (int64_t b = 0; b < blocks.count(); ++b) {
     const float* const block = lanes.data() + blocks.begin(b) * width_;
     const int64_t begin = rows.begin + blocks.begin(b);
-    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, float* to) {
-      kernels::row_kernels().transpose(block + first, blocks.lanes_of(b), width_, count, factor, to, strides_[2]);
+    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, int64_t to) {
+      kernels::row_kernels().transpose(block + first, blocks.lanes_of(b), width_, count, factor, data_ + to,
+                                       strides_[2]);
     });
   }
 }
@@ -59,12 +59,42 @@ void HeadRows::to_rows(int64_t item, int64_t head, const Range& rows, int64_t pi
                        Floats& result) const {
   result.resize(rows.size() * pitch);
   if (width_ < pitch) std::fill(result.begin(), result.end(), 0.0F);
-  for_runs(item, head, rows, [&](int64_t first, int64_t count, const float* from) {
+  for_runs(item, head, rows, [&](int64_t first, int64_t count, int64_t from) {
     for (int64_t r = 0; r < count; ++r) {
-      kernels::row_kernels().normalise(from + r * strides_[2], width_, 0.0F, factor,
+      kernels::row_kernels().normalise(data_ + from + r * strides_[2], width_, 0.0F, factor,
                                        result.data() + (first + r) * pitch);
     }
   });
+}
+
+Bf16HeadRows::Bf16HeadRows(const Shape& shape, const at::Tensor& tensor)
+    : HeadLayout(shape, tensor), data_(reinterpret_cast<uint16_t*>(tensor_.data_ptr<at::BFloat16>())) {}
+
+void Bf16HeadRows::to_pairs(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, Pairs& pairs) const {
+  pairs.assign(blocks.padded_rows() * pair_rows(width_), 0);
+  for (int64_t b = 0; b < blocks.count(); ++b) {
+    uint32_t* const block = pairs.data() + blocks.begin(b) * pair_rows(width_);
+    const int64_t begin = rows.begin + blocks.begin(b);
+    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, int64_t from) {
+      kernels::tile_kernels().pack_queries(data_ + from, strides_[2], count, width_, block + first, blocks.lanes_of(b));
+    });
+  }
+}
+
+void Bf16HeadRows::from_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks,
+                              const Floats& lanes) const {
+  Floats block(blocks.lanes * width_);
+  for (int64_t b = 0; b < blocks.count(); ++b) {
+    const auto& kernels = kernels::row_kernels();
+    kernels.transpose(lanes.data() + blocks.begin(b) * width_, blocks.lanes_of(b), width_, blocks.rows_of(b), 1.0F,
+                      block.data(), width_);
+    const int64_t begin = rows.begin + blocks.begin(b);
+    for_runs(item, head, {begin, begin + blocks.rows_of(b)}, [&](int64_t first, int64_t count, int64_t to) {
+      for (int64_t r = 0; r < count; ++r) {
+        kernels.narrow(block.data() + (first + r) * width_, width_, data_ + to + r * strides_[2]);
+      }
+    });
+  }
 }
 
 }  // namespace perceive::ops::cpu

@@ -182,21 +182,24 @@ class Piece {
     alignas(64) float sums[2][kStep * kStep];
     const int64_t width_steps = bf16_steps(tile_.value_width), steps = bf16_steps(keys_);
     const uint16_t* const values = tile_.bf16->v + first_ * width_steps * kStep;
-    int turn = 0;
-    for (int64_t w = 0; w < width_steps; ++w) {
-      for (int64_t lane = 0; lane < block_.lanes; lane += kStep) {
-        const bool wide = lane + kWidth < block_.lanes;
+    const int64_t across = (block_.lanes + kStep - 1) / kStep, squares = width_steps * across;
+    for (int64_t i = 0; i <= squares; ++i) {
+      const int64_t w = i / across, lane = i % across * kStep;
+      const bool wide = lane + kWidth < block_.lanes;
+      if (i < squares) {
         zero_square();
         for (int64_t s = 0; s < steps; ++s) {
           multiply_square(values + (s * width_steps + w) * kStep * kStep, kStep,
                           reinterpret_cast<const uint32_t*>(weights_) + s * kStep / 2 * kLanes + lane, kLanes, wide);
         }
-        store_square(sums[turn], kStep, wide);
-        add(sums[turn], w * kStep, lane, wide);
       }
+      // Meanwhile, the last one's.
+      if (i > 0) add(sums[(i - 1) % 2], (i - 1) / across * kStep, (i - 1) % across * kStep);
+      if (i < squares) store_square(sums[i % 2], kStep, wide);
     }
   }
-  void add(const float* sums, int64_t row, int64_t lane, bool wide) const {
+  void add(const float* sums, int64_t row, int64_t lane) const {
+    const bool wide = lane + kWidth < block_.lanes;
     const int64_t rows = std::min(kStep, tile_.value_width - row);
     float* out = block_.out + row * block_.lanes + lane;
     for (int64_t d = 0; d < rows; ++d, out += block_.lanes, sums += kStep) {
@@ -230,6 +233,7 @@ const TileKernels& tile_table() {
     TileKernels table = avx512::tile_table();
     table.forward = forward;
     table.pack_values = pack_values;
+    table.pack_queries = pack_queries;
     return table;
   }();
   return kTable;

@@ -1,12 +1,14 @@
-// Values to the rows of tiles.
+// Values to the rows of tiles, queries to their columns.
+#include <algorithm>
+
 #include "perceive/kernels/cpu/amx/pack.h"
 #include "perceive/kernels/tile.h"
 
 namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
 
-// [16 pairs][16] of a 32 bit each to [16][16 pairs]: four rounds that interleave row i with row i + 8.
-void transpose(Integers (&rows)[16], uint16_t* to) {
+// [16][16] pairs, of 32 bits each: four rounds that interleave row i with row i + 8.
+void transpose(Integers (&rows)[16]) {
   Integers low, high, mixed[16];
   for (int i = 0; i < 16; ++i) {
     low[i] = i / 2 + i % 2 * 16;
@@ -22,8 +24,6 @@ void transpose(Integers (&rows)[16], uint16_t* to) {
 #pragma GCC unroll 16
     for (int r = 0; r < 16; ++r) rows[r] = mixed[r];
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < 16; ++r) _mm512_storeu_si512(to + r * Bf16Keys::kStep, reinterpret_cast<__m512i>(rows[r]));
 }
 
 }  // namespace
@@ -45,8 +45,33 @@ void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width,
         const __m512i second = _mm512_slli_epi32(row(key + 2 * p + 1), 16);
         rows[p] = reinterpret_cast<Integers>(_mm512_or_si512(row(key + 2 * p), second));
       }
-      transpose(rows, packed);
+      transpose(rows);
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r) _mm512_storeu_si512(packed + r * kStep, reinterpret_cast<__m512i>(rows[r]));
       packed += 16 * kStep;
+    }
+  }
+}
+
+void pack_queries(const uint16_t* q, int64_t stride, int64_t rows, int64_t width, uint32_t* pairs, int64_t lanes) {
+  for (int64_t r = 0; r < rows; r += 16) {
+    const __mmask16 seen = rows - r >= 16 ? 0xFFFF : (1U << (rows - r)) - 1;
+    for (int64_t d = 0; d < width; d += 32) {
+      const __mmask32 columns = width - d >= 32 ? 0xFFFFFFFFU : (1U << (width - d)) - 1;
+      Integers square[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        const __mmask32 here = r + i < rows ? columns : 0;
+        square[i] = reinterpret_cast<Integers>(_mm512_maskz_loadu_epi16(here, q + (r + i) * stride + d));
+      }
+      transpose(square);
+      const int64_t count = std::min<int64_t>(16, (width - d + 1) / 2);
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        if (i < count) {
+          _mm512_mask_storeu_epi32(pairs + (d / 2 + i) * lanes + r, seen, reinterpret_cast<__m512i>(square[i]));
+        }
+      }
     }
   }
 }
