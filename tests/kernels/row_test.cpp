@@ -1,6 +1,8 @@
 // The loops over single rows, and those of the peak, for every length around the vectors' own.
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "tests/kernels/instruction_sets.h"
 
 namespace perceive::kernels {
@@ -116,6 +118,25 @@ TEST_P(RowTest, Transpose) {
       EXPECT_LT(difference(y.data, expected), 1e-7);
     }
   }
+}
+
+TEST_P(RowTest, Narrow) {
+  // A half of the last digit goes to even; infinities and NaN stay what they are.
+  const std::vector<float> x{1.0F,        0x1.01p0F, 0x1.03p0F, 0x1.010002p0F, -0x1.01p0F,
+                             0x1.ffp127F, INFINITY,  -INFINITY, 0.0F};
+  const std::vector<uint16_t> y{0x3F80, 0x3F80, 0x3F82, 0x3F81, 0xBF80, 0x7F80, 0x7F80, 0xFF80, 0};
+  for (size_t count = 1; count <= 40; ++count) {
+    std::vector<float> from(count);
+    std::vector<uint16_t> to(count + 1, 7);
+    for (size_t i = 0; i < count; ++i) from[i] = x[i % x.size()];
+    row().narrow(from.data(), static_cast<int64_t>(count), to.data());
+    for (size_t i = 0; i < count; ++i) EXPECT_EQ(to[i], y[i % y.size()]) << i;
+    EXPECT_EQ(to[count], 7);
+  }
+  const float nan = std::bit_cast<float>(0x7FFFFFFF);
+  uint16_t narrowed = 0;
+  row().narrow(&nan, 1, &narrowed);
+  EXPECT_TRUE(std::isnan(std::bit_cast<float>(static_cast<uint32_t>(narrowed) << 16)));
 }
 
 // x = x / 2 + 1 ends at 2, in every chain.

@@ -44,6 +44,11 @@ TEST_P(AttendShapes, AgreeWithTheFormula) {
       const auto single = attend(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), {}, options);
       EXPECT_LT(difference(single.out, expected.out), 1e-5);
       EXPECT_EQ(single.out.scalar_type(), at::kFloat);
+      const auto half = [](const at::Tensor& t) { return t.to(at::kBFloat16); };
+      const auto rounded = formula(half(q), half(k), half(v), {}, options);
+      const auto result_of_half = attend(half(q), half(k), half(v), {}, options);
+      EXPECT_LT(difference(result_of_half.out, rounded.out), 2e-2);
+      EXPECT_LT(difference(result_of_half.lse, rounded.lse), 1e-5);
     }
   }
 }
@@ -67,6 +72,10 @@ TEST(Attend, TakesMasksOfEveryShape) {
     const auto expected = formula(q, k, v, mask), result = attend(q, k, v, mask, {.key_tile = 4});
     EXPECT_LT(difference(result.out, expected.out), 1e-12) << at::IntArrayRef(shape);
     EXPECT_LT(difference(result.lse, expected.lse), 1e-12) << at::IntArrayRef(shape);
+    const auto half = [](const at::Tensor& t) { return t.to(at::kBFloat16); };
+    EXPECT_LT(difference(attend(half(q), half(k), half(v), mask).out, formula(half(q), half(k), half(v), mask).out),
+              2e-2)
+        << at::IntArrayRef(shape);
   }
 }
 
@@ -154,6 +163,14 @@ TEST(Attend, TakesNonContiguousAndExpandedInputs) {
   const auto q = base.transpose(1, 2), k = at::randn({1, 1, 5, 8}, at::kDouble).slice(3, 0, 8, 2).expand({2, 3, 5, 4});
   const auto v = at::randn({2, 3, 4, 5}, at::kDouble).transpose(2, 3);
   EXPECT_LT(difference(attend(q, k, v).out, formula(q, k, v).out), 1e-12);
+  // Widths of whole steps too, whose rows lie elsewhere all the same.
+  for (const int64_t width : {32, 33}) {
+    const auto wide = at::randn({2, 3, 64, 2 * width}).to(at::kBFloat16), narrow = wide.slice(3, 0, 2 * width, 2);
+    const auto turned = at::randn({2, 3, width, 64}).to(at::kBFloat16).transpose(2, 3);
+    const auto expanded = at::randn({1, 1, 64, width}).to(at::kBFloat16).expand({2, 3, 64, width});
+    EXPECT_LT(difference(attend(narrow, turned, expanded).out, formula(narrow, turned, expanded).out), 2e-2);
+    EXPECT_LT(difference(attend(turned, expanded, narrow).out, formula(turned, expanded, narrow).out), 2e-2);
+  }
 }
 
 at::Tensor weighted_sum(const Attended& attended) {
@@ -214,21 +231,23 @@ TEST(Attend, DropsByPositionWhateverTheTiles) {
 }
 
 TEST(Attend, HasTheSameBitsForAnyNumberOfThreads) {
-  auto [q, k, v] = inputs(3, 2, 2, 33, 5000, 16, 16, at::kFloat);
-  for (auto* t : {&q, &k, &v}) t->requires_grad_();
-  const int threads = at::get_num_threads();
-  std::vector<std::vector<at::Tensor>> results;
-  for (const int count : {1, 2, 3}) {
-    at::set_num_threads(count);
-    const auto result = attend(q, k, v);
-    auto all = torch::autograd::grad({result.out.sin().sum()}, {q, k, v});
-    all.push_back(result.out.detach());
-    results.push_back(all);
-  }
-  at::set_num_threads(threads);
-  for (size_t i = 0; i < 4; ++i) {
-    EXPECT_TRUE(at::equal(results[0][i], results[1][i])) << i;
-    EXPECT_TRUE(at::equal(results[0][i], results[2][i])) << i;
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    auto [q, k, v] = inputs(3, 2, 2, 33, 5000, 16, 16, type);
+    for (auto* t : {&q, &k, &v}) t->requires_grad_();
+    const int threads = at::get_num_threads();
+    std::vector<std::vector<at::Tensor>> results;
+    for (const int count : {1, 2, 3}) {
+      at::set_num_threads(count);
+      const auto result = attend(q, k, v);
+      auto all = torch::autograd::grad({result.out.sin().sum()}, {q, k, v});
+      all.push_back(result.out.detach());
+      results.push_back(all);
+    }
+    at::set_num_threads(threads);
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_TRUE(at::equal(results[0][i], results[1][i])) << i;
+      EXPECT_TRUE(at::equal(results[0][i], results[2][i])) << i;
+    }
   }
 }
 

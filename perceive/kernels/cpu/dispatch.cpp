@@ -35,6 +35,18 @@ bool has_amx() {
 #endif
 }
 
+// Put together here: code that is compiled for the set must not run elsewhere.
+const TileKernels& amx_tiles() {
+  static const TileKernels kTiles = [] {
+    TileKernels tiles = avx512::tile_table();
+    tiles.forward = amx::forward;
+    tiles.pack_values = amx::pack_values;
+    tiles.pack_queries = amx::pack_queries;
+    return tiles;
+  }();
+  return kTiles;
+}
+
 Tables choose() {
   const auto all = all_tables();
   const char* const told = std::getenv("PERCEIVE_CPU");
@@ -62,7 +74,7 @@ std::array<Tables, 4> all_tables() {
   return {{{"default", true, portable::tile_table(), portable::row_table(), portable::peak_table()},
            {"avx2", has_avx2(), avx2::tile_table(), avx2::row_table(), avx2::peak_table()},
            {"avx512", has_avx512(), avx512::tile_table(), avx512::row_table(), avx512::peak_table()},
-           {"amx", has_amx(), amx::tile_table(), avx512::row_table(), avx512::peak_table()}}};
+           {"amx", has_amx(), amx_tiles(), avx512::row_table(), avx512::peak_table()}}};
 }
 
 const TileKernels& tile_kernels() {

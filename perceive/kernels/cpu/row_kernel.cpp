@@ -141,9 +141,11 @@ void transpose(const float* x, int64_t stride, int64_t rows, int64_t columns, fl
 using Halves = uint16_t __attribute__((vector_size(kWidth * 2), aligned(2)));
 
 Halves halves(Register x) {
-  const Integers bits = reinterpret_cast<Integers>(x), odd = (bits >> 16) & 1;
-  const Integers rounded = x == x ? bits + 0x7FFF + odd : bits | 0x400000;  // a NaN would round to something else
-  return __builtin_convertvector((rounded >> 16) & 0xFFFF, Halves);
+  using Unsigned = uint32_t __attribute__((vector_size(kWidth * 4)));
+  const auto bits = reinterpret_cast<Unsigned>(x);
+  const Unsigned rounded = bits + 0x7FFF + ((bits >> 16) & 1);
+  const Unsigned kept = x == x ? rounded : bits | 0x400000;  // a NaN would round to something else
+  return __builtin_convertvector(kept >> 16, Halves);
 }
 
 void narrow(const float* x, int64_t n, uint16_t* y) {

@@ -19,10 +19,12 @@ PERCEIVE_TABLES(portable)
 PERCEIVE_TABLES(avx2)
 PERCEIVE_TABLES(avx512)
 #undef PERCEIVE_TABLES
-// Only the tiles: the rest is AVX-512's.
+// What TileKernels has in place of AVX-512's.
 namespace amx {
-const TileKernels& tile_table();
-}
+void forward(const KeyTile& tile, const ForwardBlock& block);
+void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed);
+void pack_queries(const uint16_t* q, int64_t stride, int64_t rows, int64_t width, uint32_t* pairs, int64_t lanes);
+}  // namespace amx
 
 // The tables of one instruction set.
 struct Tables {

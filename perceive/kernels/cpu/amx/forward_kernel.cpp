@@ -217,6 +217,8 @@ class Piece {
   alignas(64) float weights_[kPiece / 2 * kLanes];  // [pairs of keys][lanes]
 };
 
+}  // namespace
+
 void forward(const KeyTile& tile, const ForwardBlock& block) {
   if (tile.bf16 == nullptr) return avx512::tile_table().forward(tile, block);
   const Tiles tiles;
@@ -224,19 +226,6 @@ void forward(const KeyTile& tile, const ForwardBlock& block) {
   for (int64_t key = 0; key < tile.keys; key += kPiece) {
     Piece(tile, block, key, std::min(kPiece, tile.keys - key)).run(fetcher);
   }
-}
-
-}  // namespace
-
-const TileKernels& tile_table() {
-  static const TileKernels kTable = [] {
-    TileKernels table = avx512::tile_table();
-    table.forward = forward;
-    table.pack_values = pack_values;
-    table.pack_queries = pack_queries;
-    return table;
-  }();
-  return kTable;
 }
 
 }  // namespace perceive::kernels::PERCEIVE_ISA

@@ -5,11 +5,6 @@
 
 namespace perceive::kernels::PERCEIVE_ISA {
 
-// As TileKernels has them. Values: for every 32 keys and 32 of the width, 32 rows of the width, of 32 keys each; zero
-// elsewhere.
-void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed);
-void pack_queries(const uint16_t* q, int64_t stride, int64_t rows, int64_t width, uint32_t* pairs, int64_t lanes);
-
 // 2^x to within 3e-6, far below what bfloat16 keeps; 0 and infinity where float32 ends. Degree 4 on [0, 1).
 inline Register rough_exp2(Register x) {
   const Register f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);

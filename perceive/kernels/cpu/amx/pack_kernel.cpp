@@ -2,7 +2,8 @@
 #include <algorithm>
 
 #include "perceive/kernels/cpu/amx/pack.h"
-#include "perceive/kernels/tile.h"
+#include "perceive/kernels/cpu/tables.h"
+#include "perceive/kernels/cpu/vectors.h"
 
 namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
@@ -28,6 +29,7 @@ void transpose(Integers (&rows)[16]) {
 
 }  // namespace
 
+// For every 32 keys and 32 of the width, 32 rows of the width, of 32 keys each; zero where there are none.
 void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed) {
   constexpr int64_t kStep = Bf16Keys::kStep;
   const int64_t width_steps = bf16_steps(width);
