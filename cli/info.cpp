@@ -13,6 +13,7 @@
 #include "cli/libtorch.h"
 #include "perceive/core/text.h"
 #include "perceive/core/version.h"
+#include "perceive/kernels/tile.h"
 
 namespace perceive::cli {
 namespace {
@@ -29,6 +30,8 @@ std::vector<std::string> instruction_sets() {
   PERCEIVE_ASK("avx512bw");
   PERCEIVE_ASK("avx512vnni");
   PERCEIVE_ASK("avx512bf16");
+  PERCEIVE_ASK("amx-tile");
+  PERCEIVE_ASK("amx-bf16");
 #undef PERCEIVE_ASK
 #endif
   return found;
@@ -50,7 +53,8 @@ std::string info() {
   line("libtorch", fmt::format("{} (built against {})", torch.loaded, torch.built));
   line("", torch.file);
   line("instruction sets",
-       fmt::format("found {}; libtorch uses {}", or_none(core::join(instruction_sets())), at::get_cpu_capability()));
+       fmt::format("found {}; libtorch uses {}, the kernels {}", or_none(core::join(instruction_sets())),
+                   at::get_cpu_capability(), kernels::instruction_set()));
   line("threads", fmt::format("{} of {} processors; OMP_NUM_THREADS {}", at::get_num_threads(),
                               std::thread::hardware_concurrency(), openmp ? openmp : "is not set"));
   line("devices", at::hasCUDA() ? "cpu, cuda" : "cpu");
