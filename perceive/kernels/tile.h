@@ -45,6 +45,10 @@ struct Bf16Keys {
   const uint16_t* k = nullptr;
   int64_t stride = 0;
   const uint16_t* v = nullptr;  // the values, packed
+  // For the backward pass, the other way round: keys packed, rows of values as those of k.
+  const uint16_t* k_packed = nullptr;
+  const uint16_t* v_rows = nullptr;
+  int64_t v_stride = 0;
 };
 
 // Rows of memory that will be read soon; the kernels ask for them bit by bit while they compute.
@@ -94,6 +98,14 @@ struct BackwardBlock {
   Rows grad_k, grad_v;              // [keys, padded width] or null, added to
   float* scores = nullptr;          // scratch, [keys][lanes] each
   float* grad_scores = nullptr;
+  // Instead of q, grad_out and their rows, where keys are bfloat16: pairs as those of ForwardBlock; and of neighbouring
+  // rows, [lanes in whole steps / 2][width in whole steps], not scaled. No scratch, and no context.
+  const uint32_t* q_pairs = nullptr;
+  const uint32_t* grad_out_pairs = nullptr;
+  const uint32_t* q_row_pairs = nullptr;
+  const uint32_t* grad_out_row_pairs = nullptr;
+  float factor = 1.0F;  // of the scores
+  float scale = 1.0F;   // of grad_k
 };
 
 // c [rows, columns] (+)= a b: row r, depth d of a lies at a[r · row_step + d · depth_step]; b and c have rows of

@@ -22,8 +22,15 @@ cpu::Shape shape_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
           .key_width = q.size(3),
           .value_width = v.size(3),
           .key_heads = k.size(1),
+          .bf16 = q.scalar_type() == at::kBFloat16 && kernels::tile_kernels().pack_values != nullptr,
           .range = {0, k.size(2)},
           .scalars = scalars};
+}
+
+std::unique_ptr<cpu::TileReader> reader_of(const cpu::Shape& shape, const at::Tensor& k, const at::Tensor& v,
+                                           cpu::Bf16Reader::Pass pass) {
+  if (shape.bf16) return std::make_unique<cpu::Bf16Reader>(shape, k, v, pass);
+  return std::make_unique<cpu::GivenReader>(shape, k, v);
 }
 
 bool by_formula(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
@@ -37,13 +44,10 @@ bool by_formula(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, c
 std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                               const at::Tensor& mask, const AttendScalars& scalars) {
   if (by_formula(q, k, v, mask, scalars)) return formula::attend(q, k, v, mask, scalars);
-  auto shape = shape_of(q, k, v, scalars);
-  shape.bf16 = q.scalar_type() == at::kBFloat16 && kernels::tile_kernels().pack_values != nullptr;
+  const auto shape = shape_of(q, k, v, scalars);
   const auto plan = cpu::make_plan(shape, kernels::tile_kernels(), cpu::CutBy::size);
-  return cpu::forward(shape, plan, q, mask_as_4d(mask), {}, [&]() -> std::unique_ptr<cpu::TileReader> {
-    if (shape.bf16) return std::make_unique<cpu::Bf16Reader>(shape, k, v);
-    return std::make_unique<cpu::GivenReader>(shape, k, v);
-  });
+  return cpu::forward(shape, plan, q, mask_as_4d(mask), {},
+                      [&] { return reader_of(shape, k, v, cpu::Bf16Reader::Pass::forward); });
 }
 
 // Adds what a tile's keys get to their rows of float tensors [B, Hk, M, D], one for each part of the rows: parts with
@@ -114,7 +118,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(const at::Ten
   }
   const auto grad_q = cpu::backward(shape, plan, {grad_out, grad_lse, q, mask_as_4d(mask), out, lse}, {},
                                     [&](int64_t) -> cpu::BackwardGroup {
-                                      return {std::make_unique<cpu::GivenReader>(shape, k, v),
+                                      return {reader_of(shape, k, v, cpu::Bf16Reader::Pass::backward),
                                               std::make_unique<GivenGradients>(shape, grad_k, grad_v)};
                                     })
                           .q;

@@ -40,6 +40,7 @@ const TileKernels& amx_tiles() {
   static const TileKernels kTiles = [] {
     TileKernels tiles = avx512::tile_table();
     tiles.forward = amx::forward;
+    tiles.backward = amx::backward;
     tiles.pack_values = amx::pack_values;
     tiles.pack_queries = amx::pack_queries;
     return tiles;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
@@ -17,7 +19,8 @@ namespace {
 // meets them; and the gradient that lanes of this kind get.
 struct Side {
   Floats lanes, rows;
-  Floats plain_rows;  // before they were lifted, of an absorbed side
+  Floats plain_rows;       // before they were lifted, of an absorbed side
+  Pairs pairs, row_pairs;  // of bfloat16 keys, instead of lanes and rows
   Floats grad;
   int64_t width = 0, pitch = 0;  // of lanes, and of rows
 };
@@ -50,7 +53,12 @@ class BackwardWalk {
         lses_(shape, inputs.lse.unsqueeze(3)),
         grad_lses_(shape, (inputs.grad_lse.defined() ? inputs.grad_lse : at::zeros_like(inputs.lse)).unsqueeze(3)),
         grad_queries_(shape, grad_q_),
-        visibility_(shape, inputs.mask) {}
+        visibility_(shape, inputs.mask) {
+    const auto in_pieces = [](const at::Tensor& t) { return t.stride(3) == 1 ? t : t.contiguous(); };
+    if (shape.bf16) {
+      bf16_.emplace(Bf16HeadRows(shape, in_pieces(inputs.q)), Bf16HeadRows(shape, in_pieces(inputs.grad_out)));
+    }
+  }
 
   WalkGradients run(at::Device device, const MakeBackwardGroup& make) {
     const auto groups = groups_of(plan_);
@@ -125,11 +133,22 @@ class BackwardWalk {
     }
   }
 
+  void fill(Side& side, const Bf16HeadRows& from, const Plan::Part& part, int64_t head, int64_t width) const {
+    side.width = width;
+    from.to_pairs(part.item, head, part.rows, blocks_of(part.rows), side.pairs);
+    from.to_row_pairs(part.item, head, part.rows, blocks_of(part.rows), side.row_pairs);
+  }
+
   void fill(HeadState& state, const Plan::Part& part, int64_t head) const {
     const auto blocks = blocks_of(part.rows);
-    fill(state.query, queries_, part, head, absorbed_.key, shape_.key_width, static_cast<float>(shape_.scalars.scale),
-         static_cast<float>(kLog2E));
-    fill(state.output, grad_outs_, part, head, absorbed_.value, shape_.value_width, 1.0F, 1.0F);
+    if (bf16_) {
+      fill(state.query, bf16_->first, part, head, shape_.key_width);
+      fill(state.output, bf16_->second, part, head, shape_.value_width);
+    } else {
+      fill(state.query, queries_, part, head, absorbed_.key, shape_.key_width, static_cast<float>(shape_.scalars.scale),
+           static_cast<float>(kLog2E));
+      fill(state.output, grad_outs_, part, head, absorbed_.value, shape_.value_width, 1.0F, 1.0F);
+    }
     state.query.grad.assign(blocks.padded_rows() * state.query.width, 0.0F);
     if (absorbed_.value != nullptr) state.output.grad.assign(blocks.padded_rows() * state.output.width, 0.0F);
     state.lse.assign(blocks.padded_rows(), INFINITY);
@@ -187,20 +206,30 @@ class BackwardWalk {
                                : kernels::ConstRows{side.rows.data() + first * side.pitch, side.pitch};
     };
     float* const context = output.grad.empty() ? nullptr : state.output.grad.data() + first * output.width;
-    kernels::tile_kernels().backward(*keys, {.lanes = lanes,
-                                             .queries = blocks.rows_of(block),
-                                             .q = query.lanes.data() + first * query.width,
-                                             .grad_out = output.lanes.data() + first * output.width,
-                                             .q_rows = rows_of(query),
-                                             .grad_out_rows = rows_of(output),
-                                             .lse = lse.data() + first,
-                                             .delta = delta.data() + first,
-                                             .grad_q = state.query.grad.data() + first * query.width,
-                                             .context = context,
-                                             .grad_k = grad_k,
-                                             .grad_v = grad_v,
-                                             .scores = scratch.take(Scratch::scores, keys->keys * lanes),
-                                             .grad_scores = scratch.take(Scratch::grad_scores, keys->keys * lanes)});
+    kernels::BackwardBlock rows{.lanes = lanes,
+                                .queries = blocks.rows_of(block),
+                                .lse = lse.data() + first,
+                                .delta = delta.data() + first,
+                                .grad_q = state.query.grad.data() + first * query.width,
+                                .context = context,
+                                .grad_k = grad_k,
+                                .grad_v = grad_v};
+    if (bf16_) {
+      rows.q_pairs = query.pairs.data() + first * pair_rows(query.width);
+      rows.grad_out_pairs = output.pairs.data() + first * pair_rows(output.width);
+      rows.q_row_pairs = query.row_pairs.data() + first * pair_rows(query.width);
+      rows.grad_out_row_pairs = output.row_pairs.data() + first * pair_rows(output.width);
+      rows.scale = static_cast<float>(shape_.scalars.scale);
+      rows.factor = static_cast<float>(shape_.scalars.scale * kLog2E);
+    } else {
+      rows.q = query.lanes.data() + first * query.width;
+      rows.grad_out = output.lanes.data() + first * output.width;
+      rows.q_rows = rows_of(query);
+      rows.grad_out_rows = rows_of(output);
+      rows.scores = scratch.take(Scratch::scores, keys->keys * lanes);
+      rows.grad_scores = scratch.take(Scratch::grad_scores, keys->keys * lanes);
+    }
+    kernels::tile_kernels().backward(*keys, rows);
   }
 
   const Shape& shape_;
@@ -209,6 +238,7 @@ class BackwardWalk {
   bool input_grad_;
   at::Tensor grad_q_;
   HeadRows queries_, grad_outs_, outs_, lses_, grad_lses_, grad_queries_;
+  std::optional<std::pair<Bf16HeadRows, Bf16HeadRows>> bf16_;  // queries and gradients of outputs
   Visibility visibility_;
 };
 

@@ -40,14 +40,25 @@ Bf16Rows read_rows(const Matrix& matrix, const Tile& tile, int64_t row_step, int
   return {scratch.data(), pitch};
 }
 
+const uint16_t* pack(const Bf16Rows& rows, int64_t keys, int64_t width, Numbers<uint16_t>& packed) {
+  packed.resize(kernels::packed_values(keys, width));
+  kernels::tile_kernels().pack_values(rows.data, rows.stride, keys, width, packed.data());
+  return packed.data();
+}
+
 }  // namespace
 
 void Bf16Reader::read(int64_t item, Tile& tile) {
+  const bool both = pass_ == Pass::backward;
+  const int64_t step = both ? kStep : 1;
   const auto k = read_rows(head_of(shape_, k_, item), tile, kStep, kStep, k_scratch_);
-  const auto v = read_rows(head_of(shape_, v_, item), tile, 1, 1, v_scratch_);
-  packed_.resize(kernels::packed_values(tile.keys(), shape_.value_width));
-  kernels::tile_kernels().pack_values(v.data, v.stride, tile.keys(), shape_.value_width, packed_.data());
-  keys_ = {k.data, k.stride, packed_.data()};
+  const auto v = read_rows(head_of(shape_, v_, item), tile, step, step, v_scratch_);
+  keys_ = {.k = k.data,
+           .stride = k.stride,
+           .v = both ? nullptr : pack(v, tile.keys(), shape_.value_width, v_packed_),
+           .k_packed = both ? pack(k, tile.keys(), shape_.key_width, k_packed_) : nullptr,
+           .v_rows = v.data,
+           .v_stride = v.stride};
   tile.head.resize(1);
   tile.head[0] = {
       .bf16 = &keys_, .keys = tile.keys(), .key_width = shape_.key_width, .value_width = shape_.value_width};

@@ -9,14 +9,17 @@ namespace perceive::ops::cpu {
 // steps.
 class Bf16Reader : public TileReader {
  public:
-  Bf16Reader(const Shape& shape, const at::Tensor& k, const at::Tensor& v) : shape_(shape), k_(k), v_(v) {}
+  enum class Pass { forward, backward };
+  Bf16Reader(const Shape& shape, const at::Tensor& k, const at::Tensor& v, Pass pass)
+      : shape_(shape), k_(k), v_(v), pass_(pass) {}
   void read(int64_t item, Tile& tile) override;
   std::array<kernels::Ahead, 2> ahead(int64_t item, const Range& keys) const override;
 
  private:
   const Shape& shape_;
   at::Tensor k_, v_;
-  Numbers<uint16_t> k_scratch_, v_scratch_, packed_;
+  Pass pass_;
+  Numbers<uint16_t> k_scratch_, v_scratch_, k_packed_, v_packed_;
   kernels::Bf16Keys keys_;
 };
 

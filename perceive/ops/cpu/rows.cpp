@@ -81,6 +81,20 @@ void Bf16HeadRows::to_pairs(int64_t item, int64_t head, const Range& rows, const
   }
 }
 
+void Bf16HeadRows::to_row_pairs(int64_t item, int64_t head, const Range& rows, const Blocks& blocks,
+                                Pairs& pairs) const {
+  const int64_t pitch = 2 * pair_rows(width_);
+  pairs.assign(padded(blocks.rows, 2 * kernels::Bf16Keys::kStep) / 2 * pitch, 0);
+  for_runs(item, head, rows, [&](int64_t first, int64_t count, int64_t from) {
+    for (int64_t r = 0; r < count; ++r) {
+      const uint16_t* const row = data_ + from + r * strides_[2];
+      uint32_t* const to = pairs.data() + (first + r) / 2 * pitch;
+      const int shift = (first + r) % 2 * 16;
+      for (int64_t d = 0; d < width_; ++d) to[d] |= static_cast<uint32_t>(row[d]) << shift;
+    }
+  });
+}
+
 void Bf16HeadRows::from_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks,
                               const Floats& lanes) const {
   Floats block(blocks.lanes * width_);

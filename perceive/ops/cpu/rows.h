@@ -55,6 +55,9 @@ class Bf16HeadRows : private HeadLayout {
 
   // Blocks of lanes: [block][pair_rows(width)][lanes], zero where there is no number.
   void to_pairs(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, Pairs& pairs) const;
+  // Neighbouring rows of a block: [block][lanes in whole steps / 2][width in whole steps]; blocks as far apart as pairs
+  // of full ones.
+  void to_row_pairs(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, Pairs& pairs) const;
   void from_lanes(int64_t item, int64_t head, const Range& rows, const Blocks& blocks, const Floats& lanes) const;
 
  private:

@@ -22,6 +22,17 @@ inline Register pair(Register first, Register second) {
   const __m512i low = _mm512_srli_epi32(reinterpret_cast<__m512i>(first), 16);
   return reinterpret_cast<Register>(_mm512_mask_blend_epi16(0xAAAAAAAAU, low, reinterpret_cast<__m512i>(second)));
 }
+// Both rounded; halves of the last digit go up.
+inline Register round_pair(Register first, Register second) {
+  const auto rounded = [](Register x) {
+    return reinterpret_cast<Register>(_mm512_add_epi32(reinterpret_cast<__m512i>(x), _mm512_set1_epi32(0x8000)));
+  };
+  return pair(rounded(first), rounded(second));
+}
+// 32 numbers, rounded.
+inline Register round_row(Register first, Register second) {
+  return reinterpret_cast<Register>(_mm512_cvtne2ps_pbh(second, first));
+}
 // sum + both of each pair.
 inline Register add_pairs(Register sum, Register pairs) {
   const __m512i ones = _mm512_set1_epi32(0x3F803F80);
