@@ -10,6 +10,7 @@ namespace {
 
 using testing::attend;
 using testing::Attended;
+using testing::BackwardArrays;
 using testing::ForwardArrays;
 using testing::Keys;
 using testing::Matrix;
@@ -23,20 +24,33 @@ uint16_t bits_of(float x) {
 // The same numbers as Keys, as the kernels take them: keys in whole steps, each number behind the width zero, and
 // values with nothing behind the last.
 struct Arrays {
-  std::vector<uint16_t> k, v, packed;
+  std::vector<uint16_t> k, v, v_rows, v_packed, k_packed;
   Bf16Keys keys;
 
-  Arrays(const Keys& from, const TileKernels& kernels) {
-    const int64_t pitch = bf16_steps(from.k.columns) * kStep, width = from.v.columns;
-    k.assign(bf16_steps(from.k.rows) * kStep * pitch, 0);
-    v.resize(from.v.rows * width);
-    for (int64_t j = 0; j < from.k.rows; ++j) {
-      for (int64_t d = 0; d < from.k.columns; ++d) k[j * pitch + d] = bits_of(from.k.at(j, d));
-      for (int64_t d = 0; d < width; ++d) v[j * width + d] = bits_of(from.v.at(j, d));
+  static std::vector<uint16_t> bits_in_steps(const Matrix& from) {
+    const int64_t pitch = bf16_steps(from.columns) * kStep;
+    std::vector<uint16_t> rows(bf16_steps(from.rows) * kStep * pitch, 0);
+    for (int64_t j = 0; j < from.rows; ++j) {
+      for (int64_t d = 0; d < from.columns; ++d) rows[j * pitch + d] = bits_of(from.at(j, d));
     }
-    packed.assign(packed_values(from.k.rows, width), 0xFFFF);
-    kernels.pack_values(v.data(), width, from.v.rows, width, packed.data());
-    keys = {k.data(), pitch, packed.data()};
+    return rows;
+  }
+  Arrays(const Keys& from, const TileKernels& kernels) : k(bits_in_steps(from.k)), v_rows(bits_in_steps(from.v)) {
+    const int64_t keys_count = from.k.rows, width = from.v.columns, key_width = from.k.columns;
+    const int64_t pitch = bf16_steps(key_width) * kStep, v_pitch = bf16_steps(width) * kStep;
+    for (int64_t j = 0; j < keys_count; ++j) {
+      for (int64_t d = 0; d < width; ++d) v.push_back(bits_of(from.v.at(j, d)));
+    }
+    v_packed.assign(packed_values(keys_count, width), 0xFFFF);
+    k_packed.assign(packed_values(keys_count, key_width), 0xFFFF);
+    kernels.pack_values(v.data(), width, keys_count, width, v_packed.data());
+    kernels.pack_values(k.data(), pitch, keys_count, key_width, k_packed.data());
+    keys = {.k = k.data(),
+            .stride = pitch,
+            .v = v_packed.data(),
+            .k_packed = k_packed.data(),
+            .v_rows = v_rows.data(),
+            .v_stride = v_pitch};
   }
 };
 
@@ -59,30 +73,86 @@ class Bf16Test : public testing::KernelTest {
   Matrix queries(int64_t lanes, int64_t key_width) {
     return matrix(lanes, key_width, 8.0F / std::sqrt(static_cast<float>(key_width)));
   }
-  void expect(const std::vector<Keys>& tiles, const Matrix& q, double tolerance, double lse_tolerance = 1e-5) {
-    const int64_t lanes = q.rows, width = q.columns;
-    const float factor = 0.5F;
-    std::vector<uint16_t> rows(q.data.size());
-    std::transform(q.data.begin(), q.data.end(), rows.begin(), bits_of);
-    std::vector<uint32_t> pairs(bf16_steps(width) * kStep / 2 * lanes);
-    tile().pack_queries(rows.data(), width, lanes, width, pairs.data(), lanes);
-    std::vector<float> scaled(width * lanes);
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      for (int64_t d = 0; d < width; ++d) scaled[d * lanes + lane] = q.at(lane, d) * factor;
+  static constexpr float kFactor = 0.5F, kScale = 0.25F;
+  std::vector<uint32_t> pairs_of(const Matrix& rows) {
+    std::vector<uint16_t> bits(rows.data.size());
+    std::transform(rows.data.begin(), rows.data.end(), bits.begin(), bits_of);
+    std::vector<uint32_t> pairs(bf16_steps(rows.columns) * kStep / 2 * rows.rows);
+    tile().pack_queries(bits.data(), rows.columns, rows.rows, rows.columns, pairs.data(), rows.rows);
+    return pairs;
+  }
+  static std::vector<uint32_t> row_pairs_of(const Matrix& rows) {
+    const int64_t pitch = bf16_steps(rows.columns) * kStep;
+    std::vector<uint32_t> pairs(bf16_steps(rows.rows) * kStep / 2 * pitch);
+    for (int64_t r = 0; r < rows.rows; ++r) {
+      for (int64_t d = 0; d < rows.columns; ++d) pairs[r / 2 * pitch + d] |= bits_of(rows.at(r, d)) << (r % 2 * 16);
     }
+    return pairs;
+  }
+  static std::vector<float> lanes_of(const Matrix& rows, float scale) {
+    std::vector<float> lanes(rows.data.size());
+    for (int64_t r = 0; r < rows.rows; ++r) {
+      for (int64_t d = 0; d < rows.columns; ++d) lanes[d * rows.rows + r] = rows.at(r, d) * scale;
+    }
+    return lanes;
+  }
+  // The rows, times scale, as wide as whole vectors.
+  Matrix padded_rows(const Matrix& rows, float scale) {
+    Matrix made(rows.rows, padded(rows.columns), padded(rows.columns));
+    for (int64_t r = 0; r < rows.rows; ++r) {
+      for (int64_t d = 0; d < rows.columns; ++d) made.at(r, d) = rows.at(r, d) * scale;
+    }
+    return made;
+  }
+  void expect_backward(const Keys& keys, int64_t lanes, bool of_keys) {
+    const int64_t key_width = keys.k.columns, value_width = keys.v.columns;
+    const Matrix q = queries(lanes, key_width), grad_out = matrix(lanes, value_width);
+    BackwardArrays arrays{.q = lanes_of(q, kFactor),
+                          .grad_out = lanes_of(grad_out, 1.0F),
+                          .lse = numbers(lanes, 4.0F, 8.0F),
+                          .delta = numbers(lanes),
+                          .grad_q = numbers(key_width * lanes),
+                          .q_rows = padded_rows(q, kScale),
+                          .grad_out_rows = padded_rows(grad_out, 1.0F)};
+    arrays.lse.front() = INFINITY;  // a query without keys
+    if (of_keys) {
+      arrays.grad_k = Matrix(keys.k.rows, padded(key_width), padded(key_width) + 3);
+      arrays.grad_v = Matrix(keys.k.rows, padded(value_width), padded(value_width) + 5);
+      for (Matrix* m : {&arrays.grad_k, &arrays.grad_v}) m->data = numbers(static_cast<int64_t>(m->data.size()));
+    }
+    const auto expected = arrays.expected(keys);
+    const Arrays halves(keys, tile());
+    const auto q_pairs = pairs_of(q), grad_out_pairs = pairs_of(grad_out);
+    const auto q_row_pairs = row_pairs_of(q), grad_out_row_pairs = row_pairs_of(grad_out);
+    BackwardBlock block = arrays.block();
+    block.q_pairs = q_pairs.data();
+    block.grad_out_pairs = grad_out_pairs.data();
+    block.q_row_pairs = q_row_pairs.data();
+    block.grad_out_row_pairs = grad_out_row_pairs.data();
+    block.factor = kFactor;
+    block.scale = kScale;
+    tile().backward(tile_of(keys, halves), block);
+    arrays.expect(expected, 5e-3);
+  }
+  static KeyTile tile_of(const Keys& keys, const Arrays& halves) {
+    return {.bf16 = &halves.keys,
+            .keys = keys.k.rows,
+            .key_width = keys.k.columns,
+            .value_width = keys.v.columns,
+            .add = keys.add.empty() ? nullptr : keys.add.data(),
+            .multiply = keys.multiply.empty() ? nullptr : keys.multiply.data()};
+  }
+  void expect(const std::vector<Keys>& tiles, const Matrix& q, double tolerance, double lse_tolerance = 1e-5) {
+    const int64_t lanes = q.rows;
+    const auto pairs = pairs_of(q);
+    const auto scaled = lanes_of(q, kFactor);
     ForwardArrays arrays(lanes, tiles.front().v.columns);
     for (const Keys& keys : tiles) {
       const Arrays halves(keys, tile());
       ForwardBlock block = arrays.block({}, bf16_steps(keys.k.rows) * kStep);
       block.q_pairs = pairs.data();
-      block.factor = factor;
-      tile().forward({.bf16 = &halves.keys,
-                      .keys = keys.k.rows,
-                      .key_width = width,
-                      .value_width = keys.v.columns,
-                      .add = keys.add.empty() ? nullptr : keys.add.data(),
-                      .multiply = keys.multiply.empty() ? nullptr : keys.multiply.data()},
-                     block);
+      block.factor = kFactor;
+      tile().forward(tile_of(keys, halves), block);
     }
     const Attended expected = attend(tiles, scaled, lanes);
     arrays.expect(expected, tolerance);
@@ -92,12 +162,12 @@ class Bf16Test : public testing::KernelTest {
                   lse_tolerance * std::max(1.0, std::abs(expected.lse[lane])));
     }
   }
-  std::vector<float> mask(int64_t keys, int64_t lanes) {
-    std::vector<float> add(keys * lanes, 0.0F);
-    for (size_t i = 0; i < add.size(); ++i) {
-      if (i % lanes == 0 || number() < -0.3F) add[i] = -INFINITY;  // all keys from the first lane
-    }
-    return add;
+  // 1: masks, all keys from the first lane; 2: drops.
+  void hide(Keys& keys, int64_t lanes, int what) {
+    if ((what & 1) != 0) keys.add.assign(keys.k.rows * lanes, 0.0F);
+    if ((what & 2) != 0) keys.multiply.assign(keys.k.rows * lanes, 1.25F);
+    for (size_t i = 0; i < keys.add.size(); ++i) keys.add[i] = i % lanes == 0 || number() < -0.3F ? -INFINITY : 0.0F;
+    for (float& x : keys.multiply) x = number() < -0.6F ? 0.0F : x;
   }
 };
 
@@ -122,13 +192,7 @@ TEST_P(Bf16Test, ForwardMasksAndDrops) {
       for (const int what : {1, 2, 3}) {
         SCOPED_TRACE(::testing::Message() << "keys " << keys << ", lanes " << lanes << ", what " << what);
         std::vector<Keys> tiles{keys_of(keys, 17, 16), keys_of(7, 17, 16)};
-        for (Keys& tile : tiles) {
-          if ((what & 1) != 0) tile.add = mask(tile.k.rows, lanes);
-          if ((what & 2) != 0) {
-            tile.multiply.assign(tile.k.rows * lanes, 1.25F);
-            for (float& x : tile.multiply) x = number() < -0.6F ? 0.0F : x;
-          }
-        }
+        for (Keys& tile : tiles) hide(tile, lanes, what);
         expect(tiles, queries(lanes, 17), 4e-3);
       }
     }
@@ -177,6 +241,29 @@ TEST_P(Bf16Test, NotANumberComesThrough) {
   block.q_pairs = pairs.data();
   tile().forward({.bf16 = &halves.keys, .keys = 40, .key_width = 3, .value_width = 16}, block);
   for (const float x : arrays.out) EXPECT_TRUE(std::isnan(x));
+}
+
+TEST_P(Bf16Test, BackwardAgreesWithTheFormula) {
+  const std::vector<int64_t> widths{1, 3, 16, 31, 32, 33, 64, 67, 130};
+  size_t turn = 0;
+  for (size_t w = 0; w < widths.size(); ++w) {
+    for (const int64_t keys : {1, 2, 31, 33, 97, 192, 200}) {
+      const auto counts = lane_counts();
+      const int64_t lanes = counts[turn % counts.size()];
+      SCOPED_TRACE(::testing::Message() << "key width " << widths[w] << ", keys " << keys << ", lanes " << lanes);
+      expect_backward(keys_of(keys, widths[w], widths[(w + 4) % widths.size()]), lanes, turn++ % 5 != 0);
+    }
+  }
+}
+
+TEST_P(Bf16Test, BackwardMasksAndDrops) {
+  for (const int64_t lanes : lane_counts()) {
+    for (const int what : {1, 2, 3}) {
+      Keys keys = keys_of(100, 17, 16);
+      hide(keys, lanes, what);
+      expect_backward(keys, lanes, true);
+    }
+  }
 }
 
 std::vector<Tables> tables_of_bf16() {

@@ -195,6 +195,28 @@ TEST(Attend, HasTheGradientOfTheFormula) {
   }
 }
 
+TEST(Attend, HasTheGradientOfTheFormulaInHalfPrecision) {
+  for (const bool causal : {false, true}) {
+    for (const int64_t key_heads : {1, 2}) {
+      auto [q, k, v] = inputs(2, 2, key_heads, 67, 211, 37, 19, at::kBFloat16);
+      const auto mask = at::rand({2, 211}) > 0.3;
+      const AttendOptions options{.causal = causal};
+      std::vector<at::Tensor> halves{q, k, v}, doubles;
+      for (auto& t : halves) {
+        doubles.push_back(t.to(at::kDouble).requires_grad_());
+        t.requires_grad_();
+      }
+      const auto expected =
+          torch::autograd::grad({formula(doubles[0], doubles[1], doubles[2], mask, options).out.sum()}, doubles);
+      const auto grads =
+          torch::autograd::grad({attend(halves[0], halves[1], halves[2], mask, options).out.sum()}, halves);
+      for (size_t i = 0; i < 3; ++i) {
+        EXPECT_LT(difference(grads[i], expected[i]), 1e-2 * expected[i].abs().max().item<double>()) << i;
+      }
+    }
+  }
+}
+
 TEST(Attend, HasTheNumericGradientUnderDropout) {
   auto [q, k, v] = inputs(1, 2, 2, 3, 6, 2, 2);
   for (auto* t : {&q, &k, &v}) t->requires_grad_();
