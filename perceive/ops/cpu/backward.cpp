@@ -108,14 +108,14 @@ class BackwardWalk {
 
  private:
   void write(const Plan::Part& part, int64_t head, const Floats& grad) const {
-    grad_queries_.from_lanes(part.item, head, part.rows, blocks_of(part.rows), grad,
+    grad_queries_.from_lanes(part.item, head, part.rows, blocks_of(plan_, part.rows), grad,
                              static_cast<float>(shape_.scalars.scale));
   }
 
   // `log_factor`: what turns the rows' scale into that of the lanes.
   void fill(Side& side, const HeadRows& from, const Plan::Part& part, int64_t head, const Factors* factors,
             int64_t width, float scale, float log_factor) const {
-    const auto blocks = blocks_of(part.rows);
+    const auto blocks = blocks_of(plan_, part.rows);
     side.width = width;
     side.pitch = padded(width, blocks.width);
     from.to_lanes(part.item, head, part.rows, blocks, scale * log_factor, side.lanes);
@@ -135,12 +135,12 @@ class BackwardWalk {
 
   void fill(Side& side, const Bf16HeadRows& from, const Plan::Part& part, int64_t head, int64_t width) const {
     side.width = width;
-    from.to_pairs(part.item, head, part.rows, blocks_of(part.rows), side.pairs);
-    from.to_row_pairs(part.item, head, part.rows, blocks_of(part.rows), side.row_pairs);
+    from.to_pairs(part.item, head, part.rows, blocks_of(plan_, part.rows), side.pairs);
+    from.to_row_pairs(part.item, head, part.rows, blocks_of(plan_, part.rows), side.row_pairs);
   }
 
   void fill(HeadState& state, const Plan::Part& part, int64_t head) const {
-    const auto blocks = blocks_of(part.rows);
+    const auto blocks = blocks_of(plan_, part.rows);
     if (bf16_) {
       fill(state.query, bf16_->first, part, head, shape_.key_width);
       fill(state.output, bf16_->second, part, head, shape_.value_width);
@@ -165,7 +165,7 @@ class BackwardWalk {
 
   // Leaves the gradients of a part's queries in query.grad; those of absorbed factors are added to place.factors.
   void walk(const Plan::Part& part, Workplace& place) const {
-    const auto blocks = blocks_of(part.rows);
+    const auto blocks = blocks_of(plan_, part.rows);
     const int64_t heads = shape_.item_heads();
     for (int64_t h = 0; h < heads; ++h) fill(place.heads[h], part, h);
     auto& gradients = *place.group.gradients;
@@ -194,7 +194,7 @@ class BackwardWalk {
   void step(const Plan::Part& part, const Tile& tile, int64_t head, int64_t block, HeadState& state,
             const kernels::Rows& grad_k, const kernels::Rows& grad_v, const std::array<kernels::Ahead, 2>& ahead,
             Scratch& scratch) const {
-    const auto blocks = blocks_of(part.rows);
+    const auto blocks = blocks_of(plan_, part.rows);
     const int64_t first = blocks.begin(block), row = part.rows.begin + first, lanes = blocks.lanes_of(block);
     auto keys =
         for_block(shape_, visibility_, part.item, head, tile, {row, row + blocks.rows_of(block)}, lanes, scratch);

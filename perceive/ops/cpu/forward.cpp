@@ -107,7 +107,7 @@ class ForwardWalk {
       auto& total = states[group * key_parts];
       for (int64_t k = 1; k < key_parts; ++k) {
         for (int64_t h = 0; h < shape_.item_heads(); ++h) {
-          total[h].absorb(states[group * key_parts + k][h], blocks_of(part.rows), shape_.value_width);
+          total[h].absorb(states[group * key_parts + k][h], blocks_of(plan_, part.rows), shape_.value_width);
         }
       }
       finish(part, total);
@@ -118,7 +118,7 @@ class ForwardWalk {
  private:
   // Leaves the states of a part's rows in place.running, with outputs of the call's own width.
   void walk(const Plan::Part& part, Workplace& place) const {
-    const auto blocks = blocks_of(part.rows);
+    const auto blocks = blocks_of(plan_, part.rows);
     const int64_t heads = shape_.item_heads();
     auto& running = place.running;
     const auto clear = [&] {
@@ -192,7 +192,7 @@ class ForwardWalk {
 
   // Divides by the sums, and writes out and lse.
   void finish(const Plan::Part& part, std::vector<State>& heads) const {
-    const auto blocks = blocks_of(part.rows);
+    const auto blocks = blocks_of(plan_, part.rows);
     for (int64_t h = 0; h < shape_.item_heads(); ++h) {
       State& state = heads[h];
       Floats inverse(blocks.lanes);

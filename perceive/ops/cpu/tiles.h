@@ -9,9 +9,8 @@ namespace perceive::ops::cpu {
 
 inline constexpr double kLog2E = 1.4426950408889634;
 
-inline Blocks blocks_of(const Range& rows) {
-  const auto& kernels = kernels::tile_kernels();
-  return {rows.size(), kernels.lanes, kernels.width};
+inline Blocks blocks_of(const Plan& plan, const Range& rows) {
+  return {rows.size(), plan.lanes, kernels::tile_kernels().width};
 }
 
 // Scratch of a part, as large as its largest tile needs.

@@ -10,6 +10,13 @@ namespace {
 constexpr int64_t kKeyTile = 192;
 constexpr int64_t kRowsAPart = 2048;  // so many rows' queries and sums fit a core's cache
 
+// Rows of a block: as many as asked for in whole vectors, or where keys are bfloat16 in whole steps; at least one.
+int64_t lanes_of(const Shape& shape, const kernels::TileKernels& kernels) {
+  if (shape.scalars.query_tile == 0) return kernels.lanes;
+  const int64_t unit = shape.bf16 ? kernels::Bf16Keys::kStep : kernels.width;
+  return std::clamp(shape.scalars.query_tile / unit * unit, unit, kernels.lanes);
+}
+
 }  // namespace
 
 Plan::Part Plan::part(int64_t index) const {
@@ -21,13 +28,14 @@ Plan::Part Plan::part(int64_t index) const {
 Plan make_plan(const Shape& shape, const kernels::TileKernels& kernels, CutBy by, int64_t least_keys) {
   Plan plan;
   plan.items = shape.items();
+  plan.lanes = lanes_of(shape, kernels);
   plan.key_tile = shape.scalars.key_tile > 0 ? std::min(shape.scalars.key_tile, int64_t{4096}) : kKeyTile;
   const int64_t wanted = (kParts + std::max<int64_t>(plan.items, 1) - 1) / std::max<int64_t>(plan.items, 1);
   const int64_t rows = shape.rows();
   const bool by_rows = by != CutBy::keys && shape.keys < rows;
   const int64_t small_enough = by == CutBy::size ? (rows + kRowsAPart - 1) / kRowsAPart : 1;
   const int64_t row_parts = std::max<int64_t>({small_enough, by_rows ? wanted : 1, 1});
-  plan.row_parts = cut(rows, row_parts, kernels.lanes);
+  plan.row_parts = cut(rows, row_parts, plan.lanes);
   const auto row_count = static_cast<int64_t>(plan.row_parts.size());
   // A power of two, so that it goes round on the usual numbers of threads; two in any case.
   int64_t key_parts = 1;

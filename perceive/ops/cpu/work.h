@@ -68,7 +68,7 @@ struct Shape {
 
 // Parts follow from sizes alone and are merged in their order: results do not depend on the number of threads.
 struct Plan {
-  int64_t key_tile = 0;
+  int64_t key_tile = 0, lanes = 0;  // keys of a tile, rows of a full block
   std::vector<Range> key_parts, row_parts;
   int64_t items = 0;
 
