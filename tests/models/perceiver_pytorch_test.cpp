@@ -267,9 +267,7 @@ TEST(PerceiverPytorch, RunsTheExperimentAsFarAsTheOriginal) {
 
 std::string refused(const std::string& name, const nlohmann::json& arguments, const std::string& version = "0.11.0") {
   return refusal([&] {
-    const auto spec =
-        read_spec({{"class", "perceiver_pytorch." + name}, {"version", version}, {"args", arguments}}, "t");
-    spec.arguments->make(spec.version, nullptr);
+    load_model({{"class", "perceiver_pytorch." + name}, {"version", version}, {"args", arguments}}, "t");
   });
 }
 
@@ -329,14 +327,11 @@ TEST(PerceiverPytorchClasses, RunByNames) {
                               {"latent_dim", 8},
                               {"num_latents", 3},
                               {"attn_residual", true}}}};
-  const auto make = [&](const std::string& version) {
-    return read_spec(spec, "test").arguments->make(version, nullptr);
-  };
   const auto run = [&](RunnableModel& model, io::Tensors tensors) {
     tensors["data"] = at::ones({2, 4, 4, 3});
     return model.forward(TensorArguments(tensors, model.tensor_arguments(), "test"));
   };
-  const auto model = make("0.11.0");
+  const auto model = load_model(spec, "test").model;
   EXPECT_EQ(run(*model, {}).size(), 1U);
   core::assign(model->flags(), core::value_of(nlohmann::json{{"return_hiddens", true}}, "test"));
   EXPECT_EQ(run(*model, {}).size(), 4U);

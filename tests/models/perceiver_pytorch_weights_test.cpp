@@ -141,8 +141,7 @@ TEST(PerceiverPytorchWeights, DecideOnTheNamesOfAModel) {
   for (const auto& weights : {state, numbers, without_norm(numbers)}) {
     for (const char* version : {"0.11.0", "0.10.1", "0.10.0"}) {
       const nlohmann::json spec{{"class", "perceiver_pytorch.Perceiver"}, {"version", version}, {"args", arguments}};
-      const auto made = read_spec(spec, "test").arguments->make(version, &weights);
-      made->load(weights, "weights");
+      const auto made = load_model(spec, "test", &weights, "weights").model;
       EXPECT_EQ(names(made->state_dict()), names(weights)) << version;
     }
   }
