@@ -13,7 +13,6 @@
 
 #include "perceive/core/error.h"
 #include "perceive/data/image.h"
-#include "perceive/data/normalize.h"
 
 namespace perceive::data {
 namespace {
@@ -120,12 +119,15 @@ Batch ImageFiles::batch(const std::vector<int64_t>& indices, uint64_t /*seed*/) 
     images.push_back(last ? fit_image(image, shape[0], shape[1], shape[2])
                           : fit_image(image, shape[1], shape[2], shape[0]).permute({2, 0, 1}));
   }
-  const auto table = pixel_values(options_.normalize);
-  const at::Tensor bytes = at::stack(images);
+  const at::Tensor bytes = at::stack(images).contiguous();
   at::Tensor values = at::empty(bytes.sizes(), at::kFloat);
+  const int64_t channels = shape[last ? 2 : 0];
+  const int64_t step = last ? 1 : shape[1] * shape[2];  // from a channel's value to the next one's
+  std::vector<std::array<float, 256>> tables;
+  for (int64_t channel = 0; channel < channels; ++channel) tables.push_back(options_.normalize.values(channel));
   const uint8_t* from = bytes.const_data_ptr<uint8_t>();
-  std::transform(from, from + bytes.numel(), values.mutable_data_ptr<float>(),
-                 [&](uint8_t byte) { return table[byte]; });
+  float* to = values.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < bytes.numel(); ++i) to[i] = tables[i / step % channels][from[i]];
   return {{"image", values}};
 }
 

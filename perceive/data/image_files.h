@@ -2,6 +2,7 @@
 #pragma once
 
 #include "perceive/data/dataset.h"
+#include "perceive/data/normalize.h"
 
 namespace perceive::data {
 
@@ -18,7 +19,7 @@ ImageList list_images(const std::vector<std::string>& files_and_folders);
 struct ImageFilesOptions {
   std::vector<int64_t> image_shape{28, 28, 1};  // of the model: [H, W, C], or [C, H, W]; C is 1 or 3
   bool channels_last = true;
-  bool normalize = true;  // to [-1, 1], as the data modules do; else to [0, 1]
+  Normalization normalize = true;
 };
 // Throws core::ConfigError.
 void check(const ImageFilesOptions& options);

@@ -1,9 +1,7 @@
 // MNIST and Fashion-MNIST: 70,000 pictures of 28 x 28 pixels in ten classes, as four IDX files.
 #include "perceive/data/mnist.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/randperm.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,8 +10,8 @@
 
 #include "perceive/core/error.h"
 #include "perceive/data/idx.h"
-#include "perceive/data/normalize.h"
 #include "perceive/data/random.h"
+#include "perceive/data/split.h"
 #include "perceive/data/tensor_dataset.h"
 
 namespace perceive::data {
@@ -42,7 +40,7 @@ class MnistExamples : public Dataset {
         order_(std::move(order)),
         side_(options.random_crop.value_or(kSide)),
         channels_last_(options.channels_last),
-        values_(pixel_values(options.normalize)) {}
+        values_(Normalization(options.normalize).values(0)) {}
 
   int64_t size() const override { return order_.defined() ? order_.size(0) : examples_->labels.size(0); }
 
@@ -150,21 +148,12 @@ struct MnistDataModule::State {
     return std::make_shared<const Examples>(std::move(examples));
   }
 
-  // The training images in the order whose last val_split are held out.
-  struct Split {
+  struct SplitExamples : Split {
     std::shared_ptr<const Examples> examples;
-    at::Tensor order;
-    int64_t training;
   };
-  Split split() {
+  SplitExamples split() {
     auto all = examples("train");
-    const int64_t count = all->labels.size(0);
-    if (options.val_split >= count) {
-      throw core::DataError(
-          fmt::format("val_split: expected less than the {} training images, got {}", count, options.val_split));
-    }
-    auto generator = at::make_generator<at::CPUGeneratorImpl>(static_cast<uint64_t>(options.seed));
-    return {std::move(all), at::randperm(count, generator, at::kLong), count - options.val_split};
+    return {random_split(all->labels.size(0), options.val_split, options.seed), std::move(all)};
   }
 
   std::unique_ptr<Loader> loader(std::shared_ptr<const Examples> examples, at::Tensor order, bool training) const {
@@ -201,14 +190,14 @@ MnistDataModule::MnistDataModule(const MnistFormatOptions& options, Kind kind)
 MnistDataModule::~MnistDataModule() = default;
 
 std::unique_ptr<Loader> MnistDataModule::train() const {
-  const auto [examples, order, training] = state_->split();
-  return state_->loader(examples, order.slice(0, 0, training), true);
+  const auto split = state_->split();
+  return state_->loader(split.examples, split.training, true);
 }
 
 std::unique_ptr<Loader> MnistDataModule::validation() const {
   if (state_->options.val_split == 0) return nullptr;
-  const auto [examples, order, training] = state_->split();
-  return state_->loader(examples, order.slice(0, training), false);
+  const auto split = state_->split();
+  return state_->loader(split.examples, split.validation, false);
 }
 
 std::unique_ptr<Loader> MnistDataModule::test() const {
@@ -225,6 +214,12 @@ std::string MnistDataModule::fingerprint() const {
 std::vector<int64_t> MnistDataModule::image_shape() const {
   const int64_t side = state_->options.random_crop.value_or(kSide);
   return state_->options.channels_last ? std::vector<int64_t>{side, side, 1} : std::vector<int64_t>{1, side, side};
+}
+bool MnistDataModule::channels_last() const {
+  return state_->options.channels_last;
+}
+Normalization MnistDataModule::normalization() const {
+  return state_->options.normalize;
 }
 int64_t MnistDataModule::num_classes() const {
   return kClasses;

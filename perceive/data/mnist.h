@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "perceive/data/module.h"
+#include "perceive/data/image_module.h"
 
 namespace perceive::data {
 
@@ -56,9 +56,9 @@ struct FashionMnistOptions : MnistFormatOptions {
   FashionMnistOptions() { data_dir = "/usr/share/datasets/fashion-mnist"; }
 };
 
-// Batches are {"image": float [B, …image_shape()], "label": int64 [B]}. Files are looked for and read when a split is
-// first asked for, and stay in memory as bytes; then core::DataError is thrown where they are missing or wrong.
-class MnistDataModule : public DataModule {
+// Files are looked for and read when a split is first asked for, and stay in memory as bytes; then core::DataError is
+// thrown where they are missing or wrong.
+class MnistDataModule : public ImageDataModule {
  public:
   explicit MnistDataModule(const MnistDataModuleOptions& options);
   ~MnistDataModule() override;
@@ -69,9 +69,11 @@ class MnistDataModule : public DataModule {
   std::unique_ptr<Loader> predict() const override;  // the test images
   std::string fingerprint() const override;          // of the training images and labels
 
-  std::vector<int64_t> image_shape() const;
-  int64_t num_classes() const;
-  const std::vector<std::string>& class_names() const;
+  std::vector<int64_t> image_shape() const override;
+  bool channels_last() const override;
+  Normalization normalization() const override;
+  int64_t num_classes() const override;
+  const std::vector<std::string>& class_names() const override;
 
  protected:
   struct Kind {

@@ -75,6 +75,20 @@ TEST(ImageFiles, GivesPicturesAsTheDataModulesDo) {
   EXPECT_TRUE(first.batch({0}, 0).at("image").equal(unit.permute({2, 0, 1}).expand({1, 3, 28, 28})));
 }
 
+TEST(ImageFiles, ScalesEachChannelByItsOwn) {
+  const TemporaryFolder folder;
+  Bytes pixels(28 * 28 * 3);
+  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = i * 7 % 251;
+  const std::vector<std::string> paths{write_png(folder / "colour.png", 28, 28, {.color = PNG_COLOR_TYPE_RGB}, pixels)};
+  const at::Tensor unit = at::tensor(pixels, at::kByte).view({1, 28, 28, 3}).to(at::kFloat).div(255);
+  const at::Tensor expected = unit.sub(at::tensor({0.1f, 0.2f, 0.3f})).div(at::tensor({0.5f, 0.6f, 0.7f}));
+  const Normalization normalize(std::vector<PixelScale>{{0.1f, 0.5f}, {0.2f, 0.6f}, {0.3f, 0.7f}});
+  const ImageFiles last(paths, {.image_shape = {28, 28, 3}, .normalize = normalize});
+  EXPECT_TRUE(last.batch({0}, 0).at("image").equal(expected));
+  const ImageFiles first(paths, {.image_shape = {3, 28, 28}, .channels_last = false, .normalize = normalize});
+  EXPECT_TRUE(first.batch({0}, 0).at("image").equal(expected.permute({0, 3, 1, 2})));
+}
+
 TEST(ImageFiles, NamesADamagedFileThroughTheLoader) {
   const TemporaryFolder folder;
   for (int i = 0; i < 5; ++i) write_png(folder / (std::to_string(i) + ".png"), 3, 3, {}, Bytes(9));
