@@ -1,7 +1,7 @@
 // How forward() of each class is called by names.
 #include "perceive/models/dialects/flash_perceiver/classes.h"
 
-#include "perceive/models/dialects/flash_perceiver/image_adapter.h"
+#include "perceive/models/dialects/flash_perceiver/image_classifier.h"
 #include "perceive/models/dialects/flash_perceiver/perceiver.h"
 #include "perceive/models/dialects/runnable.h"
 #include "perceive/models/named_perceiver.h"
@@ -153,6 +153,12 @@ std::vector<ModelClass> classes() {
                                         return std::make_unique<RunnableX<ImageAdapter>>(
                                             ImageAdapter(config), "pictures [B, C, H, W] (or channels last)");
                                       }),
+      model_class<ImageClassifierConfig>(
+          "perceive.FlashPerceiver", "flash_perceiver.ImageAdapter and Perceiver: pictures to class scores", {"1"},
+          [](const ImageClassifierConfig& config, const std::string&, const io::Tensors* weights) {
+            return std::make_unique<RunnableX<ImageClassifier>>(ImageClassifier(config, hidden_in(weights)),
+                                                                "pictures [B, C, H, W] (or channels last)");
+          }),
       encoding_class<IdentityConfig>("positions as they are"),
       encoding_class<FourierConfig>("sin(2 pi x P) of a given matrix P"),
       encoding_class<GaussianConfig>("sin(2 pi x P) of a random matrix P"),
