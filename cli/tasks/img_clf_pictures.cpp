@@ -32,7 +32,12 @@ data::Batch in_model_precision(data::Batch batch, train::Learner& learner) {
 // image [H, W, C] or [C, H, W], C being 1 or 3
 RgbImage picture_of(at::Tensor image, const ImageNames& names) {
   if (!names.channels_last) image = image.permute({1, 2, 0});
-  if (names.normalized) image = (image + 1) / 2;
+  std::vector<float> mean, deviation;
+  for (const auto& scale : names.normalization.scales()) {
+    mean.push_back(scale.mean);
+    deviation.push_back(scale.deviation);
+  }
+  image = image * at::tensor(deviation, image.options()) + at::tensor(mean, image.options());
   const auto height = image.size(0), width = image.size(1);
   const auto bytes = (image * 255).round().clamp(0, 255).to(at::kByte).expand({height, width, 3}).contiguous();
   const auto* data = bytes.const_data_ptr<uint8_t>();
@@ -72,8 +77,8 @@ std::vector<int64_t> various(const at::Tensor& labels, int64_t count) {
 
 }  // namespace
 
-ImageClassifierPictures::ImageClassifierPictures(train::Learner& learner, models::PerceiverIO model, ImageNames names)
-    : learner_(learner), model_(std::move(model)), names_(std::move(names)) {}
+ImageClassifierPictures::ImageClassifierPictures(train::Learner& learner, ImageNames names)
+    : learner_(learner), names_(std::move(names)) {}
 
 void ImageClassifierPictures::draw_samples(const data::Dataset& test, const std::filesystem::path& png) {
   const train::EvaluationMode evaluation(learner_.module());
@@ -85,11 +90,12 @@ void ImageClassifierPictures::draw_samples(const data::Dataset& test, const std:
                     samples, png);
 }
 
-void ImageClassifierPictures::draw_attention(const data::Dataset& test, const std::filesystem::path& png) {
+void ImageClassifierPictures::draw_attention(const std::function<models::AttentionMaps(const at::Tensor&)>& maps_of,
+                                             const data::Dataset& test, const std::filesystem::path& png) {
   const train::EvaluationMode evaluation(learner_.module());
   const auto candidates = first(test, kLookedThrough);
   const auto batch = in_model_precision(test.batch(various(candidates.at("label"), kAttentionRows), 0), learner_);
-  const auto maps = model_->attention_maps(batch.at("image"));
+  const auto maps = maps_of(batch.at("image"));
   const auto latents = maps.latents_to_input.mean(1);                        // [B, N, M]
   const auto read = maps.queries_to_latents.mean(at::IntArrayRef{0, 1, 2});  // [N]
   const auto [share, chosen] = read.topk(std::min(kLatents, read.size(0)));

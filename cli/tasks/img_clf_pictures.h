@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "perceive/data/dataset.h"
+#include "perceive/data/normalize.h"
 #include "perceive/models/perceiver_io.h"
 #include "perceive/train/learner.h"
 
@@ -15,22 +17,23 @@ namespace perceive::cli {
 struct ImageNames {
   std::vector<std::string> classes;
   bool channels_last = true;
-  bool normalized = true;  // pixels in [-1, 1], not [0, 1]
+  data::Normalization normalization = true;  // that the pixels went through
 };
 
 class ImageClassifierPictures {
  public:
-  // `model`: what the learner computes with. Both are used in evaluation mode.
-  ImageClassifierPictures(train::Learner& learner, models::PerceiverIO model, ImageNames names);
+  // The learner is used in evaluation mode.
+  ImageClassifierPictures(train::Learner& learner, ImageNames names);
 
   // The first images of `test`, with what the classifier says of them.
   void draw_samples(const data::Dataset& test, const std::filesystem::path& png);
   // Some images of different classes, with where the output query looks, and the latents that it reads most.
-  void draw_attention(const data::Dataset& test, const std::filesystem::path& png);
+  // `maps_of`: of images, by the model of the learner.
+  void draw_attention(const std::function<models::AttentionMaps(const at::Tensor&)>& maps_of, const data::Dataset& test,
+                      const std::filesystem::path& png);
 
  private:
   train::Learner& learner_;
-  models::PerceiverIO model_;
   ImageNames names_;
 };
 
