@@ -7,6 +7,7 @@
 
 #include "perceive/io/names.h"
 #include "perceive/io/tensors.h"
+#include "perceive/models/catalog.h"
 #include "perceive/models/dialects/flash_perceiver/perceiver.h"
 #include "tests/cli/process.h"
 
@@ -135,7 +136,8 @@ TEST(Run, RefusesInWords) {
   const std::string name = "flash_perceiver.Perceiver";
   refused({{"class", "flash_perceiver.Percever"}}, "did you mean flash_perceiver.Perceiver?", 2);
   refused({{"class", name}, {"version", "9"}}, "version: flash_perceiver.Perceiver is known here as of 0.2.0", 2);
-  refused({{"class", name}, {"arguments", kArgs}}, "'arguments' is not known here; a model has class, version, args", 2);
+  refused({{"class", name}, {"arguments", kArgs}}, "'arguments' is not known here; a model has class, version, args",
+          2);
   auto args = kArgs;
   args["laten_dim"] = 3;
   refused({{"class", name}, {"args", args}}, "did you mean latent_dim?", 2);
@@ -193,6 +195,40 @@ TEST(Convert, MakesANativeModelOfTheSameNumbers) {
   auto model = files.model;
   EXPECT_TRUE(at::allclose(io::load_tensors(files.path("OUT")).at("output"), model->forward({files.data, files.mask}),
                            1e-12, 1e-12));
+}
+
+TEST(Convert, RenamesBetweenVersions) {
+  const Folder folder;
+  const auto path = [&](const char* name) { return (folder / name).string(); };
+  nlohmann::json description{{"class", "perceiver_pytorch.PerceiverIO"},
+                             {"version", "0.9.0"},
+                             {"args",
+                              {{"dim", 6},
+                               {"queries_dim", 5},
+                               {"depth", 2},
+                               {"num_latents", 3},
+                               {"latent_dim", 8},
+                               {"cross_dim_head", 4},
+                               {"latent_heads", 2},
+                               {"latent_dim_head", 4},
+                               {"weight_tie_layers", true}}}};
+  at::manual_seed(2);
+  io::save_tensors(path("old.pt"), models::load_model(description, "test").model->state_dict());
+  io::save_tensors(path("in.safetensors"), {{"data", at::randn({2, 7, 6})}, {"queries", at::randn({4, 5})}});
+  write(folder / "old.json", description.dump());
+  description["version"] = "0.11.0";
+  write(folder / "new.json", description.dump());
+  const auto ended = perceive(
+      {"convert", path("old.pt"), path("new.safetensors"), "--model", path("old.json"), "--to_version", "0.11.0"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(io::load_tensors(path("new.safetensors")).count("cross_attend_block.cross_attn.fn.to_q.weight"), 1U);
+  const auto run = [&](const char* model, const char* weights) {
+    const auto done = perceive({"run", "--model", path(model), "--weights", path(weights), "--inputs",
+                                path("in.safetensors"), "--outputs", path("out.safetensors")});
+    EXPECT_EQ(done.code, 0) << done.err;
+    return io::load_tensors(path("out.safetensors")).at("output");
+  };
+  EXPECT_TRUE(at::equal(run("old.json", "old.pt"), run("new.json", "new.safetensors")));
 }
 
 }  // namespace

@@ -299,7 +299,7 @@ TEST(PerceiverPytorchClasses, KnowWhatEachVersionHas) {
   const nlohmann::json residual{{"depth", 1}, {"dim", 2}, {"queries_dim", 2}, {"attn_residual", true}};
   EXPECT_THAT(refused("PerceiverIO", residual, "0.9.0"), HasSubstr("attn_residual came with version 0.10.0"));
   EXPECT_EQ(refused("PerceiverIO", residual, "0.10.0"), "accepted");
-  EXPECT_THAT(refused("PerceiverBlock", {{"dim", 2}}, "0.10.1"), HasSubstr("is known in the version 0.11.0"));
+  EXPECT_THAT(refused("PerceiverBlock", {{"dim", 2}}, "0.10.1"), HasSubstr("is known here as of 0.11.0"));
   EXPECT_THAT(refused("Perceiver", inverted, "0.7.0"), HasSubstr("0.8.8"));
 }
 
