@@ -2,6 +2,7 @@
 #include "perceive/nn/keys.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -201,7 +202,11 @@ at::Tensor read(at::Tensor q, std::vector<Keys> keys, const ReadOptions& options
 at::Tensor read_weights(at::Tensor q, std::vector<Keys> keys, const ReadOptions& options) {
   fill_empty(q, keys, options);
   std::vector<at::Tensor> blocks;
-  if (!options.inverted && options.rotary_channels == 0) {
+  // Weights on demand have no gradients.
+  const bool differentiable = at::GradMode::is_enabled() && std::all_of(keys.begin(), keys.end(), [](const Keys& each) {
+                                return each.source.values.defined();
+                              });
+  if (!options.inverted && options.rotary_channels == 0 && !differentiable) {
     const auto lse = read_sources(q, keys, options.attend).lse;
     for (const auto& each : keys) blocks.push_back(ops::attention_weights(q, each.source, each.projection, lse));
     return at::cat(blocks, -1);

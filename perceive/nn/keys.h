@@ -47,7 +47,7 @@ struct ReadOptions {
 // arXiv 2311.06544) gives a query without keys zeros, whatever empty_rows says. Rotary keys and inverted attention run
 // in blocks of plain tensor operations, and take no source that comes in chunks.
 at::Tensor read(at::Tensor q, std::vector<Keys> keys, const ReadOptions& options);
-// The weights [B, H, N, M] of the same call, before dropout.
+// The weights [B, H, N, M] of the same call, before dropout; without gradients for a source that comes in chunks.
 at::Tensor read_weights(at::Tensor q, std::vector<Keys> keys, const ReadOptions& options);
 
 }  // namespace perceive::nn

@@ -122,16 +122,21 @@ TEST_P(Read, AgreesWithTheFormulaForwardAndBackward) {
   const auto [weights, values] = formula(q, keys, options);
   const auto expected = at::matmul(weights, values), actual = read(q, keys, options);
   EXPECT_TRUE(at::allclose(actual, expected, 1e-10, 1e-10));
-  EXPECT_TRUE(at::allclose(read_weights(q, keys, options), weights, 1e-10, 1e-10));
-  const auto cotangent = random(expected.sizes());
-  const auto grads = [&](const at::Tensor& output) {
+  const auto given_weights = read_weights(q, keys, options);
+  EXPECT_TRUE(at::allclose(given_weights, weights, 1e-10, 1e-10));
+  {
+    const at::NoGradGuard no_grad;
+    EXPECT_TRUE(at::allclose(read_weights(q, keys, options), weights, 1e-10, 1e-10));
+  }
+  const auto cotangent = random(expected.sizes()), of_weights = random(weights.sizes());
+  const auto grads = [&](const at::Tensor& output, const at::Tensor& maps) {
     for (auto& leaf : leaves) leaf.mutable_grad() = at::Tensor();
-    output.backward(cotangent);
+    ((output * cotangent).sum() + (maps * of_weights).sum()).backward();
     std::vector<at::Tensor> all;
     for (const auto& leaf : leaves) all.push_back(leaf.grad().defined() ? leaf.grad().clone() : at::zeros_like(leaf));
     return all;
   };
-  const auto given = grads(actual), wanted = grads(expected);
+  const auto given = grads(actual, given_weights), wanted = grads(expected, weights);
   for (size_t i = 0; i < leaves.size(); ++i) {
     EXPECT_TRUE(at::allclose(given[i], wanted[i], 1e-8, 1e-8)) << "leaf " << i;
   }

@@ -1,10 +1,10 @@
 // How forward() of each class is called by names.
 #include "perceive/models/dialects/flash_perceiver/classes.h"
 
+#include "perceive/models/dialects/as_native.h"
 #include "perceive/models/dialects/flash_perceiver/image_classifier.h"
 #include "perceive/models/dialects/flash_perceiver/perceiver.h"
 #include "perceive/models/dialects/runnable.h"
-#include "perceive/models/named_perceiver.h"
 
 namespace perceive::models::flash_perceiver {
 namespace {
@@ -49,18 +49,9 @@ class RunnableBase : public Runnable<Model, Flags> {
   }
 
   std::optional<RunnableModel::Native> native() override {
-    const auto& model = this->model_->native();
-    NamedPerceiverOptions options;
-    static_cast<PerceiverOptions&>(options) = model->options();
-    RunnableModel::Native result;
-    result.description = {{"class", "perceive.Perceiver"}, {"args", core::to_json(options)}};
-    for (const auto& item : model->named_parameters()) {
-      // One input for all blocks stands behind the first one's zero tokens, there; here each block has its own.
-      const bool zero_tokens = item.key().starts_with("zero_tokens.") && !options.input_channels.is_list;
-      const auto tensor = zero_tokens ? model->named_parameters()["zero_tokens.0"] : item.value();
-      result.tensors.emplace("model." + item.key(), tensor.detach());
-    }
-    return result;
+    const auto& model = *this->model_->native();
+    // One input for all blocks stands behind the first one's zero tokens, there; natively each block has its own.
+    return as_native(model, !model.options().input_channels.is_list);
   }
 
  protected:

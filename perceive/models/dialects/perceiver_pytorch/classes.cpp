@@ -1,6 +1,7 @@
 // How forward() of each class is called by names.
 #include "perceive/models/dialects/perceiver_pytorch/classes.h"
 
+#include "perceive/models/dialects/as_native.h"
 #include "perceive/models/dialects/perceiver_pytorch/experimental.h"
 #include "perceive/models/dialects/perceiver_pytorch/perceiver_block.h"
 #include "perceive/models/dialects/perceiver_pytorch/perceiver_io.h"
@@ -99,6 +100,10 @@ class RunnablePerceiverIO : public RunnableTrunk<PerceiverIO, HiddensFlags> {
   Outputs forward(const TensorArguments& arguments) override {
     const auto given = options(arguments);
     return outputs(model_->forward(arguments.one("data"), arguments.one("queries"), given));
+  }
+  std::optional<Native> native() override {
+    if (model_->inverts()) return std::nullopt;  // the native model is told at every call
+    return as_native(*model_->native());
   }
 };
 

@@ -37,10 +37,14 @@ at::Tensor PerceiverIOImpl::forward(at::Tensor data, const at::Tensor& queries, 
   auto mask = flat_mask(options.mask, data.size(0), data.size(1), config_.cross_heads);
   if (is_training() && config_.seq_dropout_prob > 0) drop_elements(data, mask, config_.seq_dropout_prob);
   nn::Context context(ops::Source::of(data, {}, mask));
-  const auto& inverted = config_.inverted_cross_attn;
-  context.inverted = inverted.is_list ? !inverted.many.empty() : inverted.one;
+  context.inverted = inverts();
   const auto latents = encode({std::move(context)}, options);
   return queries.defined() ? model_->decode(latents, queries) : latents;
+}
+
+bool PerceiverIOImpl::inverts() const {
+  const auto& inverted = config_.inverted_cross_attn;
+  return inverted.is_list ? !inverted.many.empty() : inverted.one;
 }
 
 void drop_elements(at::Tensor& data, at::Tensor& mask, double probability) {

@@ -17,6 +17,8 @@ class PerceiverIOImpl : public ModelImpl {
   explicit PerceiverIOImpl(const PerceiverIOConfig& config, Version version = Version::v0_11_0);
   // data [B, S, dim]; queries [O, Q] or [B, O, Q]: [B, O, logits_dim or Q]; undefined: the latents [B, N, D].
   at::Tensor forward(at::Tensor data, const at::Tensor& queries = {}, const ForwardOptions& options = {});
+  // Whether the data are read by inverted attention: also where a list says False, as in the original.
+  bool inverts() const;
 
  private:
   PerceiverIOConfig config_;
