@@ -2,6 +2,7 @@
 #include "perceive/models/native_classes.h"
 
 #include "perceive/models/dialects/runnable.h"
+#include "perceive/models/flash_attention.h"
 #include "perceive/models/named_perceiver.h"
 #include "perceive/models/perceiver_io.h"
 
@@ -79,6 +80,11 @@ std::vector<ModelClass> native_classes() {
               "perceive.PerceiverIO", "images to class scores, by learned output queries", version,
               [](const PerceiverIOOptions& options, const std::string&, const io::Tensors*) {
                 return std::make_unique<RunnablePerceiverIO>(PerceiverIO(options));
+              }),
+          model_class<nn::FlashAttentionOptions>(
+              "perceive.FlashAttention", "one multi-head attention in tiles, of x over itself or over a context",
+              version, [](const nn::FlashAttentionOptions& options, const std::string&, const io::Tensors*) {
+                return std::make_unique<RunnableFlashAttention>(std::make_shared<nn::FlashAttentionImpl>(options));
               })};
 }
 
