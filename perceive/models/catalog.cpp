@@ -13,6 +13,7 @@
 #include "perceive/models/dialects/flash_perceiver/classes.h"
 #include "perceive/models/dialects/perceiver_io/classes.h"
 #include "perceive/models/dialects/perceiver_pytorch/classes.h"
+#include "perceive/models/dialects/zeta/classes.h"
 #include "perceive/models/native_classes.h"
 
 namespace perceive::models {
@@ -51,8 +52,8 @@ std::string version_of(const ModelClass& model, const nlohmann::json& descriptio
 const std::vector<ModelClass>& model_classes() {
   static const std::vector<ModelClass> all = [] {
     std::vector<ModelClass> classes;
-    for (const auto& dialect :
-         {native_classes(), flash_perceiver::classes(), perceiver_pytorch::classes(), perceiver_io::classes()}) {
+    for (const auto& dialect : {native_classes(), flash_perceiver::classes(), perceiver_pytorch::classes(),
+                                perceiver_io::classes(), zeta::classes()}) {
       classes.insert(classes.end(), dialect.begin(), dialect.end());
     }
     return classes;
