@@ -26,10 +26,16 @@ void link(ImageClassifierOptions& model, const data::ImageDataModule& data) {
 }
 
 void link(NativeOptions& model, const data::ImageDataModule& data) {
-  link_option("model.input.shape", std::get<nn::ImageInputOptions>(model.input).shape, nn::ImageInputOptions{}.shape,
-              data.image_shape());
-  link_option("model.output.num_classes", std::get<nn::ClassificationOutputOptions>(model.output).num_classes,
-              nn::ClassificationOutputOptions{}.num_classes, data.num_classes());
+  auto* const image = std::get_if<nn::ImageInputOptions>(&model.input);
+  auto* const output = std::get_if<nn::ClassificationOutputOptions>(&model.output);
+  if (!image || !output) {
+    throw core::ConfigError(
+        "model: this task reads images and gives classes; leave out model.input and model.output, "
+        "or choose the classes image and classification");
+  }
+  link_option("model.input.shape", image->shape, nn::ImageInputOptions{}.shape, data.image_shape());
+  link_option("model.output.num_classes", output->num_classes, nn::ClassificationOutputOptions{}.num_classes,
+              data.num_classes());
 }
 
 // Told before the data is read rather than by the first batch.

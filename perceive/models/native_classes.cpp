@@ -59,8 +59,8 @@ class RunnablePerceiverIO : public Runnable<PerceiverIO> {
  public:
   using Runnable::Runnable;
   std::vector<TensorArgument> tensor_arguments() const override {
-    return {{"x", "images [B, height, width, channels]", TensorArgument::Form::one, true},
-            {"mask", "[B, height, width], true where a pixel counts"}};
+    return {{"x", "images [B, height, width, channels], or token ids [B, M]", TensorArgument::Form::one, true},
+            {"mask", "[B, height, width] or [B, M], true where a pixel or token counts"}};
   }
   Outputs forward(const TensorArguments& arguments) override {
     return {{"output", model_->forward(arguments.one("x"), arguments.mask("mask"))}};
@@ -77,8 +77,8 @@ std::vector<ModelClass> native_classes() {
                 return std::make_unique<RunnablePerceiver>(NamedPerceiver(options));
               }),
           model_class<PerceiverIOOptions>(
-              "perceive.PerceiverIO", "images to class scores, by learned output queries", version,
-              [](const PerceiverIOOptions& options, const std::string&, const io::Tensors*) {
+              "perceive.PerceiverIO", "images or tokens to scores of classes or tokens, by learned output queries",
+              version, [](const PerceiverIOOptions& options, const std::string&, const io::Tensors*) {
                 return std::make_unique<RunnablePerceiverIO>(PerceiverIO(options));
               }),
           model_class<nn::FlashAttentionOptions>(

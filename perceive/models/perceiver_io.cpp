@@ -5,8 +5,10 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/StringUtil.h>
 
+#include <algorithm>
 #include <tuple>
 
+#include "perceive/core/error.h"
 #include "perceive/core/memory.h"
 
 namespace perceive::models {
@@ -15,27 +17,70 @@ namespace {
 std::shared_ptr<nn::InputAdapter> make_adapter(const nn::ImageInputOptions& options) {
   return nn::ImageInput(options).ptr();
 }
-std::shared_ptr<nn::OutputAdapter> make_adapter(const nn::ClassificationOutputOptions& options) {
+std::shared_ptr<nn::InputAdapter> make_adapter(const nn::TokenInputOptions& options) {
+  return nn::TokenInput(options).ptr();
+}
+std::shared_ptr<nn::OutputAdapter> make_adapter(const nn::ClassificationOutputOptions& options,
+                                                const nn::InputAdapter&) {
   return nn::ClassificationOutput(options).ptr();
+}
+std::shared_ptr<nn::OutputAdapter> make_adapter(const nn::TokenOutputOptions& options, const nn::InputAdapter& input) {
+  const auto* tokens = dynamic_cast<const nn::TokenInputImpl*>(&input);
+  return nn::TokenOutput(options, tokens ? tokens->embeddings() : at::Tensor()).ptr();
 }
 int64_t input_width(const PerceiverIOOptions& options) {
   return std::visit([](const auto& input) { return nn::width(input); }, options.input);
 }
 int64_t query_channels(const PerceiverIOOptions& options) {
-  return std::visit([](const auto& output) { return output.query_channels; }, options.output);
+  if (const auto* tokens = std::get_if<nn::TokenOutputOptions>(&options.output)) {
+    return tokens->query_channels.value_or(input_width(options));
+  }
+  return std::get<nn::ClassificationOutputOptions>(options.output).query_channels;
+}
+
+double input_parameters(const PerceiverIOOptions& options) {
+  const auto* tokens = std::get_if<nn::TokenInputOptions>(&options.input);
+  return tokens ? nn::parameter_count(*tokens) : 0;
+}
+double output_parameters(const PerceiverIOOptions& options) {
+  if (const auto* tokens = std::get_if<nn::TokenOutputOptions>(&options.output)) {
+    return nn::parameter_count(*tokens, query_channels(options));
+  }
+  return nn::parameter_count(std::get<nn::ClassificationOutputOptions>(options.output));
+}
+
+bool tokens_to_tokens(const PerceiverIOOptions& options) {
+  return std::holds_alternative<nn::TokenInputOptions>(options.input) &&
+         std::holds_alternative<nn::TokenOutputOptions>(options.output);
+}
+
+void check_embeddings(const PerceiverIOOptions& options) {
+  const auto* output = std::get_if<nn::TokenOutputOptions>(&options.output);
+  if (!output || output->query_channels) return;
+  const auto* input = std::get_if<nn::TokenInputOptions>(&options.input);
+  if (!input) {
+    throw core::ConfigError("output.query_channels must be given, since the input has no token embeddings to share");
+  }
+  if (input->vocabulary != output->vocabulary) {
+    throw core::ConfigError(
+        c10::str("output.vocabulary and input.vocabulary must be equal where output.query_channels "
+                 "is not given, since the embeddings are then shared; got ",
+                 output->vocabulary, " and ", input->vocabulary));
+  }
 }
 
 }  // namespace
 
 double parameter_count(const PerceiverIOOptions& options) {
-  return nn::parameter_count(options.encoder, input_width(options)) +
-         std::visit([](const auto& output) { return nn::parameter_count(output); }, options.output) +
+  return input_parameters(options) + nn::parameter_count(options.encoder, input_width(options)) +
+         output_parameters(options) +
          nn::parameter_count(options.decoder.cross, {query_channels(options), options.encoder.num_latent_channels});
 }
 
 void check(const PerceiverIOOptions& options) {
   std::visit([](const auto& input) { check(input, "input."); }, options.input);
   std::visit([](const auto& output) { check(output, "output."); }, options.output);
+  check_embeddings(options);
   check(options.encoder, input_width(options), "encoder.");
   check(options.decoder, query_channels(options), options.encoder.num_latent_channels, "decoder.");
   const double parameters = parameter_count(options);
@@ -46,17 +91,19 @@ void check(const PerceiverIOOptions& options) {
                options.encoder.num_self_layers_per_block, " layers) with one sample to train on"));
 }
 
-PerceiverIOImpl::PerceiverIOImpl(const PerceiverIOOptions& options) {
+PerceiverIOImpl::PerceiverIOImpl(const PerceiverIOOptions& options) : tokens_to_tokens_(tokens_to_tokens(options)) {
   check(options);
-  const auto adapter = [](const auto& choice) { return make_adapter(choice); };
-  input_ = register_module("input", std::visit(adapter, options.input));
+  input_ = register_module("input", std::visit([](const auto& input) { return make_adapter(input); }, options.input));
   encoder_ = register_module("encoder", nn::Encoder(options.encoder, input_->width()));
-  decoder_ = register_module("decoder", nn::Decoder(options.decoder, std::visit(adapter, options.output),
-                                                    options.encoder.num_latent_channels));
+  auto output = std::visit([&](const auto& choice) { return make_adapter(choice, *input_); }, options.output);
+  decoder_ =
+      register_module("decoder", nn::Decoder(options.decoder, std::move(output), options.encoder.num_latent_channels));
 }
 
 at::Tensor PerceiverIOImpl::forward(const at::Tensor& input, const at::Tensor& mask) {
-  return decoder_->forward(encode(input, mask));
+  const auto latents = encode(input, mask);
+  if (!tokens_to_tokens_) return decoder_->forward(latents);
+  return decoder_->forward_rows(latents, 0, std::min(input.size(1), decoder_->output().rows()));
 }
 
 at::Tensor PerceiverIOImpl::encode(const at::Tensor& input, const at::Tensor& mask) {

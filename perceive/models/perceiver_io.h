@@ -9,14 +9,14 @@
 
 #include "perceive/nn/decoder.h"
 #include "perceive/nn/encoder.h"
-#include "perceive/nn/input_adapter.h"
+#include "perceive/nn/sequence_input.h"
 
 namespace perceive::models {
 
 struct PerceiverIOOptions {
-  std::variant<nn::ImageInputOptions> input;
+  std::variant<nn::ImageInputOptions, nn::TokenInputOptions> input;
   nn::EncoderOptions encoder;
-  std::variant<nn::ClassificationOutputOptions> output;
+  std::variant<nn::ClassificationOutputOptions, nn::TokenOutputOptions> output;
   nn::DecoderOptions decoder;
 };
 template <class Visitor>
@@ -43,8 +43,9 @@ struct AttentionMaps {
 class PerceiverIOImpl : public torch::nn::Module {
  public:
   explicit PerceiverIOImpl(const PerceiverIOOptions& options);
-  // Images [B, height, width, channels] to logits [B, classes]. mask: bool, true where a pixel counts, [B, height,
-  // width] or [B, M]. Throws c10::ValueError that names the tensor where shapes do not fit.
+  // Images [B, height, width, channels] or token ids [B, M] to logits: [B, classes], or of tokens [B, O, vocabulary],
+  // of which no more places are computed than a row of token ids has. mask: bool, true where a pixel or token counts,
+  // [B, height, width] or [B, M]. Throws c10::ValueError that names the tensor where shapes do not fit.
   at::Tensor forward(const at::Tensor& input, const at::Tensor& mask = {});
   // The two halves of forward(): the latents [B, N, D], and what reads them, also in blocks of output rows where there
   // are very many (nn::Decoder::decode and loss).
@@ -55,6 +56,7 @@ class PerceiverIOImpl : public torch::nn::Module {
   nn::InputAdapter& input() { return *input_; }
 
  private:
+  const bool tokens_to_tokens_;
   std::shared_ptr<nn::InputAdapter> input_;
   nn::Encoder encoder_{nullptr};
   nn::Decoder decoder_{nullptr};

@@ -22,6 +22,12 @@ at::Tensor DecoderImpl::forward(const at::Tensor& latents) {
   return output_->forward(cross_->forward(output_->queries(), ops::Source::of(latents)));
 }
 
+at::Tensor DecoderImpl::forward_rows(const at::Tensor& latents, int64_t first, int64_t count) {
+  TORCH_CHECK_VALUE(first >= 0 && count > 0 && first + count <= output_->rows(), "Decoder: rows ", first, " to ",
+                    first + count - 1, " are not among the ", output_->rows(), " of the output");
+  return outputs(latents, output_->queries(first, count));
+}
+
 at::Tensor DecoderImpl::outputs(const at::Tensor& latents, const at::Tensor& queries) {
   return output_->outputs(cross_->forward(queries, ops::Source::of(latents)));
 }
@@ -32,7 +38,7 @@ void DecoderImpl::decode(const at::Tensor& latents, int64_t block,
   const at::NoGradGuard no_grad;
   const int64_t rows = output_->rows();
   for (int64_t first = 0; first < rows; first += block) {
-    body(outputs(latents, output_->queries(first, std::min(block, rows - first))), first);
+    body(forward_rows(latents, first, std::min(block, rows - first)), first);
   }
 }
 

@@ -28,6 +28,8 @@ class DecoderImpl : public torch::nn::Module {
   DecoderImpl(const DecoderOptions& options, std::shared_ptr<OutputAdapter> output, int64_t latent_channels);
   // latents [B, N, D]; gives what the adapter makes of the answers [B, O, F].
   at::Tensor forward(const at::Tensor& latents);
+  // The output rows first … first + count - 1 only, [B, count, E].
+  at::Tensor forward_rows(const at::Tensor& latents, int64_t first, int64_t count);
   // body(outputs [B, R, E], first) for the rows first, first + 1, …, at most `block` of them, in order: the same
   // numbers where all O rows would not fit in memory. Without gradients.
   void decode(const at::Tensor& latents, int64_t block,

@@ -1,6 +1,9 @@
-// Logits from learned queries, and grids from queries of their places.
+// Logits and tokens from learned queries, and grids from queries of their places.
 #include "perceive/nn/output_adapter.h"
 
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 #include <c10/util/StringUtil.h>
 
 #include "perceive/core/error.h"
@@ -34,6 +37,43 @@ ClassificationOutputImpl::ClassificationOutputImpl(const ClassificationOutputOpt
 
 at::Tensor ClassificationOutputImpl::make_queries(int64_t, int64_t, const at::Tensor& learned) {
   return learned.unsqueeze(0);
+}
+
+void check(const TokenOutputOptions& options, const std::string& key) {
+  require_at_least(key + "vocabulary", options.vocabulary, 1);
+  require_at_least(key + "length", options.length, 1);
+  if (options.query_channels) require_at_least(key + "query_channels", *options.query_channels, 1);
+}
+
+double parameter_count(const TokenOutputOptions& options, int64_t query_channels) {
+  const double channels = query_channels, vocabulary = options.vocabulary;
+  return static_cast<double>(options.length) * channels + vocabulary +
+         (options.query_channels ? vocabulary * channels : 0.0);
+}
+
+TokenOutputImpl::TokenOutputImpl(const TokenOutputOptions& options, const at::Tensor& embeddings) {
+  check(options);
+  const bool tied = !options.query_channels;
+  TORCH_CHECK_VALUE(
+      !tied || (embeddings.defined() && embeddings.dim() == 2 && embeddings.size(0) == options.vocabulary),
+      "TokenOutput: without query_channels it needs the input's embeddings [", options.vocabulary, ", channels]; got ",
+      embeddings.defined() ? c10::str(embeddings.sizes()) : std::string("none"));
+  const int64_t channels = tied ? embeddings.size(1) : *options.query_channels;
+  query_ = register_parameter("query", learned_array(options.length, channels));
+  if (tied) {
+    embedding_ = register_parameter("embedding", embeddings);
+    bias_ = register_parameter("bias", at::zeros({options.vocabulary}));
+  } else {
+    linear_ = register_module("linear", torch::nn::Linear(channels, options.vocabulary));
+  }
+}
+
+at::Tensor TokenOutputImpl::make_queries(int64_t, int64_t, const at::Tensor& learned) {
+  return learned.unsqueeze(0);
+}
+
+at::Tensor TokenOutputImpl::outputs(const at::Tensor& answers) {
+  return linear_ ? linear_->forward(answers) : at::linear(answers, embedding_, bias_);
 }
 
 void check(const GridOutputOptions& options, const std::string& key) {

@@ -7,6 +7,7 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include <optional>
 #include <vector>
 
 #include "perceive/ops/source.h"
@@ -62,6 +63,42 @@ class ClassificationOutputImpl : public OutputAdapter {
   torch::nn::Linear linear_{nullptr};
 };
 TORCH_MODULE(ClassificationOutput);
+
+struct TokenOutputOptions {
+  static constexpr const char* kName = "tokens";
+  int64_t vocabulary = 256;
+  int64_t length = 512;
+  std::optional<int64_t> query_channels;
+};
+template <class Visitor>
+void visit(TokenOutputOptions& o, Visitor&& field) {
+  field("vocabulary", o.vocabulary, "token ids to score at each place");
+  field("length", o.length, "places, each with a learned output query");
+  field("query_channels", o.query_channels,
+        "channels of an output query; default: those of the input's token embeddings, which are then also the weights "
+        "of the scores");
+}
+void check(const TokenOutputOptions& options, const std::string& key = "");
+// Without the embeddings, where they are the input's.
+double parameter_count(const TokenOutputOptions& options, int64_t query_channels);
+
+// A learned query for each place of a row of tokens; logits [B, length, vocabulary]. Registers query and linear; with
+// the input's embeddings, query, embedding (the same tensor as there) and bias.
+class TokenOutputImpl : public OutputAdapter {
+ public:
+  // embeddings: [vocabulary, channels], used where the options have no query_channels.
+  explicit TokenOutputImpl(const TokenOutputOptions& options, const at::Tensor& embeddings = {});
+  int64_t query_channels() const override { return query_.size(1); }
+  int64_t rows() const override { return query_.size(0); }
+  at::Tensor learned() const override { return query_; }
+  at::Tensor make_queries(int64_t first, int64_t count, const at::Tensor& learned) override;
+  at::Tensor outputs(const at::Tensor& answers) override;
+
+ private:
+  at::Tensor query_, embedding_, bias_;
+  torch::nn::Linear linear_{nullptr};
+};
+TORCH_MODULE(TokenOutput);
 
 struct GridOutputOptions {
   static constexpr const char* kName = "grid";

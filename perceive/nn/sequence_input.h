@@ -41,6 +41,9 @@ struct TokenInputOptions {
   int64_t vocabulary = 256;
   int64_t channels = 64;
   int64_t max_length = 0;
+  bool scale_embeddings = false;
+  double embedding_range = 0.0;
+  double position_range = 0.0;
 };
 template <class Visitor>
 void visit(TokenInputOptions& o, Visitor&& field) {
@@ -48,16 +51,22 @@ void visit(TokenInputOptions& o, Visitor&& field) {
   field("channels", o.channels, "of a token's embedding");
   field("max_length", o.max_length,
         "tokens of the longest row, for learned positions added to the embeddings; 0: none");
+  field("scale_embeddings", o.scale_embeddings, "multiply embeddings by the root of their channels");
+  field("embedding_range", o.embedding_range, "embeddings start uniform in ± this; 0: from N(0, 1)");
+  field("position_range", o.position_range, "positions start uniform in ± this; 0: from N(0, 0.02²)");
 }
 void check(const TokenInputOptions& options, const std::string& key = "");
+int64_t width(const TokenInputOptions& options);
+double parameter_count(const TokenInputOptions& options);
 
-// Token ids [B, M] (int64), embedded. Registers embedding, and positions where there are any.
+// Token ids [B, M] (int64 or int32), embedded. Registers embedding, and positions where there are any.
 class TokenInputImpl : public InputAdapter {
  public:
   explicit TokenInputImpl(const TokenInputOptions& options);
   int64_t width() const override { return options_.channels; }
   // mask [B, M].
   ops::Source source(const at::Tensor& ids, const at::Tensor& mask = {}) override;
+  const at::Tensor& embeddings() const { return embedding_->weight; }  // [vocabulary, channels]
 
  private:
   TokenInputOptions options_;

@@ -86,6 +86,38 @@ TEST(PerceiverIO, DecodesAndTrainsInBlocksOfOutputRows) {
   for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::allclose(found[i], expected[i], 1e-10, 1e-10)) << i;
 }
 
+TEST(PerceiverIO, ReadsAndWritesTokensWithOneEmbedding) {
+  at::manual_seed(3);
+  auto options = tiny();
+  options.input = nn::TokenInputOptions{.vocabulary = 11, .channels = 4, .max_length = 7};
+  options.output = nn::TokenOutputOptions{.vocabulary = 11, .length = 7};
+  PerceiverIO model(options);
+  model->to(at::kDouble);
+  const auto ids = at::arange(10).view({2, 5});
+  const auto logits = model->forward(ids);
+  EXPECT_EQ(logits.sizes(), at::IntArrayRef({2, 5, 11}));
+  std::vector<at::Tensor> blocks;
+  model->decoder()->decode(model->encode(ids), 3,
+                           [&](const at::Tensor& outputs, int64_t) { blocks.push_back(outputs); });
+  EXPECT_TRUE(at::allclose(at::cat(blocks, 1).narrow(1, 0, 5), logits, 1e-12, 1e-12));
+
+  // Gradients of the embedding come from both its places, also in blocks.
+  const std::vector<at::Tensor> embedding{model->named_parameters()["input.embedding.weight"]};
+  const auto whole = model->decoder()->forward(model->encode(ids)).square().sum();
+  const auto expected = torch::autograd::grad({whole}, embedding);
+  const auto loss = model->decoder()->loss(model->encode(ids), 3,
+                                           [](const at::Tensor& outputs, int64_t) { return outputs.square().sum(); });
+  EXPECT_TRUE(at::allclose(torch::autograd::grad({loss}, embedding)[0], expected[0], 1e-10, 1e-10));
+
+  EXPECT_THAT(refusal([&] { model->forward(at::zeros({1, 8}, at::kLong)); }), HasSubstr("longer than max_length, 7"));
+  auto apart = options;
+  std::get<nn::TokenOutputOptions>(apart.output).vocabulary = 12;
+  EXPECT_THAT(refusal([&] { PerceiverIO other(apart); }),
+              HasSubstr("output.vocabulary and input.vocabulary must be equal"));
+  apart.input = tiny().input;
+  EXPECT_THAT(refusal([&] { PerceiverIO other(apart); }), HasSubstr("output.query_channels must be given"));
+}
+
 TEST(PerceiverIO, LearnsToTellTwoImagesApart) {
   at::manual_seed(0);
   PerceiverIO model(tiny());
