@@ -2,42 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <set>
-
 #include "perceive/core/error.h"
 #include "perceive/models/dialects/perceiver_io/image_classifier.h"
+#include "tests/models/perceiver_io_golden.h"
 
 namespace perceive::models::perceiver_io {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-nlohmann::json golden() {
-  std::ifstream file(PERCEIVE_ROOT "/tests/golden/golden_0.2.1.json");
-  return nlohmann::json::parse(file);
-}
-
-// The rule by which the golden values' weights were filled: a function of the name and the position.
-void fill(torch::nn::Module& module) {
-  const at::NoGradGuard no_grad;
-  std::set<void*> seen;
-  for (const auto& item : module.named_parameters()) {
-    auto parameter = item.value();
-    if (!seen.insert(parameter.unsafeGetTensorImpl()).second) continue;
-    const auto& name = item.key();
-    int64_t sum = 0;
-    for (const char c : name) sum += c;
-    const int64_t s = sum % 101;
-    const auto i = at::arange(parameter.numel(), at::kLong);
-    auto values = (i * 7919 + s * 104729 + 12345).remainder(2003).to(at::kDouble) / 2003.0 - 0.5;
-    const bool scale = parameter.dim() == 1 && name.size() >= 6 && name.compare(name.size() - 6, 6, "weight") == 0;
-    if (scale) values += 1.0;
-    parameter.copy_(values.view(parameter.sizes()).to(at::kFloat));
-  }
-}
 
 ImageClassifierConfig shared_config() {
   ImageClassifierConfig config;
@@ -71,17 +44,8 @@ at::Tensor images() {
   return at::sin(at::arange(2 * 4 * 5 * 2, at::kDouble) * 0.3).to(at::kFloat).view({2, 4, 5, 2});
 }
 
-int64_t distinct_count(const torch::nn::Module& module) {
-  int64_t count = 0;
-  std::set<void*> seen;
-  for (const auto& p : module.parameters()) {
-    if (seen.insert(p.unsafeGetTensorImpl()).second) count += p.numel();
-  }
-  return count;
-}
-
 void expect_golden(const ImageClassifierConfig& config, const char* key) {
-  const auto expected = golden().at(key);
+  const auto expected = golden("golden_0.2.1.json").at(key);
   const auto logits = at::tensor(expected.at("logits").get<std::vector<double>>(), at::kDouble).view({2, 3});
   ImageClassifier model(config);
   EXPECT_EQ(distinct_count(*model), expected.at("params").get<int64_t>());
@@ -103,7 +67,7 @@ TEST(ImageClassifier, GivesTheLogitsOfTheOriginalWithLayersOfTheirOwn) {
 }
 
 TEST(ImageClassifier, HasThePositionFeaturesOfTheOriginal) {
-  const auto expected = golden().at("fourier_4x5_B3");
+  const auto expected = golden("golden_0.2.1.json").at("fourier_4x5_B3");
   const auto positions = ImageClassifier(shared_config())->state_dict().at("0.input_adapter.position_encoding");
   EXPECT_EQ(positions.sizes(), at::IntArrayRef({20, 14}));
   const auto rows = expected.at("rows_0_7_19").get<std::vector<std::vector<double>>>();

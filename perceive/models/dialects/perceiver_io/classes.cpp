@@ -2,6 +2,8 @@
 #include "perceive/models/dialects/perceiver_io/classes.h"
 
 #include "perceive/models/dialects/perceiver_io/image_classifier.h"
+#include "perceive/models/dialects/perceiver_io/masked_lm.h"
+#include "perceive/models/dialects/perceiver_io/text_classifier.h"
 #include "perceive/models/dialects/runnable.h"
 
 namespace perceive::models::perceiver_io {
@@ -24,14 +26,55 @@ class RunnableImageClassifier : public Runnable<ImageClassifier> {
   }
 };
 
+const std::vector<TensorArgument> kText{{"x", "token ids [B, l]", TensorArgument::Form::one, true},
+                                        {"pad_mask", "[B, l], true where a token is padding, as in the original"}};
+
+class RunnableTextClassifier : public Runnable<TextClassifier> {
+ public:
+  using Runnable::Runnable;
+  std::vector<TensorArgument> tensor_arguments() const override { return kText; }
+  Outputs forward(const TensorArguments& arguments) override {
+    return {{"output", model_->forward(arguments.one("x"), arguments.mask("pad_mask"))}};
+  }
+};
+
+struct MaskedLMFlags {
+  bool masking = false;
+};
+template <class Visitor>
+void visit(MaskedLMFlags& o, Visitor&& field) {
+  field("masking", o.masking, "mask tokens at random first, and return what they were as labels");
+}
+
+class RunnableMaskedLM : public Runnable<MaskedLM, MaskedLMFlags> {
+ public:
+  using Runnable::Runnable;
+  std::vector<TensorArgument> tensor_arguments() const override { return kText; }
+  Outputs forward(const TensorArguments& arguments) override {
+    const auto ids = arguments.one("x"), pad_mask = arguments.mask("pad_mask");
+    if (!flags_.masking) return {{"output", model_->forward(ids, pad_mask)}};
+    const auto [logits, labels] = model_->forward_masked(ids, pad_mask);
+    return {{"output", logits}, {"labels", labels}};
+  }
+};
+
 }  // namespace
 
 std::vector<ModelClass> classes() {
-  return {model_class<ImageClassifierConfig>(
-      "perceiver_io.image_classifier", "images to class scores", {"0.2.1"},
-      [](const ImageClassifierConfig& config, const std::string&, const io::Tensors*) {
-        return std::make_unique<RunnableImageClassifier>(ImageClassifier(config));
-      })};
+  return {
+      model_class<ImageClassifierConfig>(
+          "perceiver_io.image_classifier", "images to class scores", {"0.2.1"},
+          [](const ImageClassifierConfig& config, const std::string&, const io::Tensors*) {
+            return std::make_unique<RunnableImageClassifier>(ImageClassifier(config));
+          }),
+      model_class<TextClassifierConfig>("perceiver_io.text_classifier", "texts to class scores", {"0.2.1"},
+                                        [](const TextClassifierConfig& config, const std::string&, const io::Tensors*) {
+                                          return std::make_unique<RunnableTextClassifier>(TextClassifier(config));
+                                        }),
+      model_class<MaskedLMConfig>("perceiver_io.masked_lm", "texts to scores of the tokens behind a mask", {"0.2.1"},
+                                  [](const MaskedLMConfig& config, const std::string&, const io::Tensors*) {
+                                    return std::make_unique<RunnableMaskedLM>(MaskedLM(config));
+                                  })};
 }
 
 }  // namespace perceive::models::perceiver_io

@@ -29,7 +29,8 @@ void visit(ComponentConfig& o, Visitor&& field) {
   field("cross_attention_widening_factor", o.cross_attention_widening_factor,
         "hidden width of the MLP behind cross-attention, in widths of its input");
   field("dropout", o.dropout, "dropout of attention weights and of residual branches");
-  field("freeze", o.freeze, "kept for its configurations; as in the original, image classifiers ignore it");
+  field("freeze", o.freeze,
+        "no gradients for this part; as in the original, only the encoder of text classifiers heeds it");
 }
 
 struct EncoderConfig : ComponentConfig {
@@ -75,6 +76,19 @@ void visit(ImageEncoderConfig& o, Visitor&& field) {
   field("num_frequency_bands", o.num_frequency_bands, "frequencies of the Fourier position features, an axis");
 }
 
+struct TextEncoderConfig : EncoderConfig {
+  int64_t vocab_size = 10003;
+  int64_t max_seq_len = 256;
+  int64_t num_input_channels = 64;
+};
+template <class Visitor>
+void visit(TextEncoderConfig& o, Visitor&& field) {
+  visit(static_cast<EncoderConfig&>(o), field);
+  field("vocab_size", o.vocab_size, "token ids are 0 … vocab_size - 1");
+  field("max_seq_len", o.max_seq_len, "tokens of the longest text");
+  field("num_input_channels", o.num_input_channels, "channels of a token's embedding");
+}
+
 struct ClassificationDecoderConfig : ComponentConfig {
   int64_t num_output_queries = 1;
   int64_t num_output_query_channels = 256;
@@ -88,15 +102,30 @@ void visit(ClassificationDecoderConfig& o, Visitor&& field) {
   field("num_classes", o.num_classes, "classes to tell apart");
 }
 
-struct ImageClassifierConfig {
-  ImageEncoderConfig encoder;
-  ClassificationDecoderConfig decoder;
+struct TextDecoderConfig : ComponentConfig {
+  std::optional<int64_t> num_output_query_channels;
+  int64_t vocab_size = 10003;
+  int64_t max_seq_len = 512;
+};
+template <class Visitor>
+void visit(TextDecoderConfig& o, Visitor&& field) {
+  visit(static_cast<ComponentConfig&>(o), field);
+  field("num_output_query_channels", o.num_output_query_channels,
+        "channels of an output query; default: those of a token's embedding, whose weights then also give the logits");
+  field("vocab_size", o.vocab_size, "token ids to score");
+  field("max_seq_len", o.max_seq_len, "places of the longest text, each with a learned output query");
+}
+
+template <class Encoder, class Decoder>
+struct PerceiverConfig {
+  Encoder encoder;
+  Decoder decoder;
   int64_t num_latents = 0;
   int64_t num_latent_channels = 0;
   bool activation_checkpointing = false;
 };
-template <class Visitor>
-void visit(ImageClassifierConfig& o, Visitor&& field) {
+template <class Encoder, class Decoder, class Visitor>
+void visit(PerceiverConfig<Encoder, Decoder>& o, Visitor&& field) {
   field("encoder", o.encoder, "input adapter and encoder");
   field("decoder", o.decoder, "output adapter and decoder");
   field("num_latents", o.num_latents, "latents (required)");
@@ -104,11 +133,18 @@ void visit(ImageClassifierConfig& o, Visitor&& field) {
   field("activation_checkpointing", o.activation_checkpointing,
         "keep only the inputs of layers for the backward pass and compute the rest again");
 }
+using ImageClassifierConfig = PerceiverConfig<ImageEncoderConfig, ClassificationDecoderConfig>;
+using TextClassifierConfig = PerceiverConfig<TextEncoderConfig, ClassificationDecoderConfig>;
+using MaskedLMConfig = PerceiverConfig<TextEncoderConfig, TextDecoderConfig>;
 
-// Throws core::ConfigError with the original's message, where it has one, and which options to change.
+// Throw core::ConfigError with the original's message, where it has one, and which options to change.
 void check(const ImageClassifierConfig& config);
+void check(const TextClassifierConfig& config);
+void check(const MaskedLMConfig& config);
 // The native model that computes the same: no biases on q, k and v, one dropout for weights and residuals, and the
 // image encoder's cross-attention as wide as its input.
 PerceiverIOOptions native_options(const ImageClassifierConfig& config);
+PerceiverIOOptions native_options(const TextClassifierConfig& config);
+PerceiverIOOptions native_options(const MaskedLMConfig& config);
 
 }  // namespace perceive::models::perceiver_io
