@@ -127,6 +127,16 @@ struct NoRows : OutputAdapter {
   at::Tensor outputs(const at::Tensor& answers) override { return answers; }
 };
 
+TEST(Decoder, GivesSomeOfItsRows) {
+  auto decoder = classifier(9);
+  const auto some = decoder->forward_rows(latents(), 2, 5);
+  EXPECT_TRUE(at::allclose(some, decoder->forward(latents()).narrow(1, 2, 5), 1e-12, 1e-12));
+  for (const auto& [first, count] : {std::pair{5, 5}, {-1, 2}, {0, 0}}) {
+    EXPECT_THAT(refusal([&] { decoder->forward_rows(latents(), first, count); }),
+                HasSubstr("are not among the 9 of the output"));
+  }
+}
+
 TEST(Decoder, TakesNoRowsAtAll) {
   Decoder decoder(decoder_options(), std::make_shared<NoRows>(), kLatentChannels);
   decoder->to(at::kDouble);
