@@ -55,6 +55,17 @@ io::Tensors read_inputs(const std::string& file, at::ScalarType dtype, bool grad
   return tensors;
 }
 
+// Of the weights; of the inputs for a model that has none.
+at::ScalarType precision(const io::Tensors& weights, const std::string& inputs) {
+  const auto has = [](const io::Tensors& tensors, auto&& kind) {
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [&](const auto& item) { return kind(item.second.scalar_type()); });
+  };
+  const auto is_float = [](at::ScalarType type) { return at::isFloatingType(type); };
+  const auto is_double = [](at::ScalarType type) { return type == at::kDouble; };
+  return has(has(weights, is_float) ? weights : io::load_tensors(inputs), is_double) ? at::kDouble : at::kFloat;
+}
+
 io::Tensors by_name(const models::Outputs& outputs) {
   io::Tensors tensors;
   for (const auto& [name, tensor] : outputs) tensors.emplace(name, tensor.detach());
@@ -129,12 +140,7 @@ core::ExitCode run_model(const std::vector<std::string>& arguments) {
   for (const auto& notice : loaded.notices) core::log_info(notice);
   auto& module = loaded.model->module();
 
-  const auto dtype = [&] {
-    for (const auto& [name, tensor] : weights) {
-      if (tensor.scalar_type() == at::kDouble) return at::kDouble;
-    }
-    return at::kFloat;
-  }();
+  const auto dtype = precision(weights, *options.inputs);
   const bool wants_grads = options.cotangents.has_value();
   const auto inputs = read_inputs(*options.inputs, dtype, wants_grads);
   const c10::AutoGradMode grad_mode(wants_grads);

@@ -56,6 +56,14 @@ int64_t ImageInputImpl::width() const {
   return nn::width(options_);
 }
 
+void ImageInputImpl::set_positions(ops::Positions positions) {
+  TORCH_CHECK(positions.length() == positions_.length() && positions.width() == positions_.width(),
+              "ImageInput: positions of ", positions.length(), " x ", positions.width(), " for a grid of ",
+              positions_.length(), " x ", positions_.width());
+  positions_ = std::move(positions);
+  placed_ = positions_;
+}
+
 ops::Source ImageInputImpl::source(const at::Tensor& images, const at::Tensor& mask) {
   TORCH_CHECK_VALUE(images.dim() == static_cast<int64_t>(options_.shape.size()) + 1 &&
                         images.sizes().slice(1) == at::IntArrayRef(options_.shape),

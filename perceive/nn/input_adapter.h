@@ -39,8 +39,9 @@ class ImageInputImpl : public InputAdapter {
   int64_t width() const override;
   // mask [B, spatial…] or [B, M].
   ops::Source source(const at::Tensor& images, const at::Tensor& mask = {}) override;
-  // As computed, in float32 on the CPU.
+  // As computed, in float32 on the CPU, unless others of the same sizes were set.
   const ops::Positions& positions() const { return positions_; }
+  void set_positions(ops::Positions positions);
 
  private:
   ImageInputOptions options_;

@@ -75,5 +75,5 @@ def image_classifier(draw):
 
 CLASSES = {
     # perceive computes the positions in float32, as the original does unless torch's default is another.
-    "perceiver_io.image_classifier": ModelClass(image_classifier, float64=("turned",)),
+    "perceiver_io.image_classifier": ModelClass(image_classifier),
 }

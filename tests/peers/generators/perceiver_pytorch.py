@@ -135,8 +135,8 @@ CLASSES = {
     "perceiver_pytorch.PerceiverIO": ModelClass(perceiver_io),
     "perceiver_pytorch.PerceiverLM": ModelClass(perceiver_lm),
     # Their positions have torch's default precision, and perceive takes that to be float32.
-    "perceiver_pytorch.gated.Perceiver": ModelClass(variant(gated.Perceiver), float64=("turned",)),
-    "perceiver_pytorch.mixed_latents.Perceiver": ModelClass(variant(mixed_latents.Perceiver), float64=("turned",)),
+    "perceiver_pytorch.gated.Perceiver": ModelClass(variant(gated.Perceiver), float64=("made",)),
+    "perceiver_pytorch.mixed_latents.Perceiver": ModelClass(variant(mixed_latents.Perceiver), float64=("made",)),
     # Its masks fit only where the data is not attended to by itself, in models of one layer.
     "perceiver_pytorch.experimental.Perceiver": ModelClass(
         variant(experimental.Perceiver, lambda args: args["depth"] == 1, without_fourier)),

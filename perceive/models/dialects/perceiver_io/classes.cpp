@@ -68,7 +68,9 @@ std::vector<ModelClass> classes() {
             return std::make_unique<RunnableImageClassifier>(ImageClassifier(config));
           }),
       model_class<TextClassifierConfig>("perceiver_io.text_classifier", "texts to class scores", {"0.2.1"},
-                                        [](const TextClassifierConfig& config, const std::string&, const io::Tensors*) {
+                                        [](TextClassifierConfig config, const std::string&, const io::Tensors*) {
+                                          // The factory's model; freezing is the training script's.
+                                          config.encoder.freeze = false;
                                           return std::make_unique<RunnableTextClassifier>(TextClassifier(config));
                                         }),
       model_class<MaskedLMConfig>("perceiver_io.masked_lm", "texts to scores of the tokens behind a mask", {"0.2.1"},

@@ -23,13 +23,15 @@ class ImageClassifierImpl : public Renamed {
   // All entries of the original's state_dict: the parameters under every name and the position features
   // `0.input_adapter.position_encoding` [M, width], which are held here as a table an axis only.
   io::Tensors state_dict() const;
-  // Takes such a state_dict, with or without position features; those given must be the ones of the image's shape.
+  // Takes such a state_dict, with or without position features; those given must be the ones of the image's shape, and
+  // are then computed with, in their precision.
   // Throws core::FileError that names what does not fit, said to come from `origin`; returns lines for the user, as
   // io::load_into does.
   std::vector<std::string> load_state_dict(io::Tensors tensors, const std::string& origin);
 
  private:
   ImageClassifierImpl(const ImageClassifierConfig& config, models::PerceiverIO model);
+  nn::ImageInputImpl& image_input() const;
   ops::Positions positions() const;
 
   models::PerceiverIO model_;

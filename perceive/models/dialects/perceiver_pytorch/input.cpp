@@ -47,8 +47,9 @@ ops::Source source(const InputOptions& options, const at::Tensor& data, const at
   ops::Positions positions;
   if (options.fourier) {
     const auto& [bands, max_freq, in_dtype_of_data] = *options.fourier;
-    const auto like =
-        at::TensorOptions(data.device()).dtype(in_dtype_of_data ? type : c10::get_default_dtype_as_scalartype());
+    // A model in double was made in double: with torch's default dtype set to it, as the original's must be to run so.
+    const auto computed = in_dtype_of_data || type == at::kDouble ? type : c10::get_default_dtype_as_scalartype();
+    const auto like = at::TensorOptions(data.device()).dtype(computed);
     for (int64_t a = 0; a < options.axes; ++a) {
       const auto places = at::linspace(-1.0, 1.0, data.size(a + 1), like);
       positions.axes.push_back(fourier_encode(places, max_freq, bands).to(type));
