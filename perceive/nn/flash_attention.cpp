@@ -14,7 +14,7 @@ namespace {
 
 std::vector<at::Device> all_gpus() {
   std::vector<at::Device> devices;
-  for (size_t i = 0; i < torch::cuda::device_count(); ++i) {
+  for (c10::DeviceIndex i = 0; i < static_cast<c10::DeviceIndex>(torch::cuda::device_count()); ++i) {
     devices.emplace_back(at::kCUDA, static_cast<at::DeviceIndex>(i));
   }
   return devices;
