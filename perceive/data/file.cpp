@@ -33,4 +33,17 @@ File open_file(const std::string& path) {
   return file;
 }
 
+std::string read_text(const std::string& path, uint64_t most) {
+  const File file = open_file(path);
+  const auto size = static_cast<uint64_t>(file.size);
+  if (size > most) throw core::DataError(fmt::format("{}: {} bytes; the limit is {}", path, size, most));
+  std::string text(size, '\0');
+  // Read further than the size that was asked for: a file that changes meanwhile is neither cut nor filled up.
+  const size_t read = std::fread(text.data(), 1, text.size(), file.stream.get());
+  if (read != text.size() || std::fgetc(file.stream.get()) != EOF || std::ferror(file.stream.get())) {
+    throw core::DataError(fmt::format("{}: of its {} bytes, {} could be read, or it grew meanwhile", path, size, read));
+  }
+  return text;
+}
+
 }  // namespace perceive::data

@@ -15,5 +15,7 @@ struct File {
 
 // Throws core::DataError naming `path` where it is missing, unreadable, or no regular file (a folder, a pipe).
 File open_file(const std::string& path);
+// All of it. Throws core::DataError, too, for a file of more than `most` bytes.
+std::string read_text(const std::string& path, uint64_t most);
 
 }  // namespace perceive::data
