@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "perceive/core/error.h"
@@ -69,16 +70,26 @@ void Normalizer::run(std::string_view text, const Take& take) const {
     text = copy;
   }
   std::u32string piece, spare;
+  bool ascii = true;  // the whole piece
   const auto give = [&] {
-    for (const NormalizerStep step : options_.steps) apply(step, piece, spare);
+    for (const NormalizerStep step : options_.steps) {
+      if (!ascii) {
+        apply(step, piece, spare);
+      } else if (step == NormalizerStep::lowercase) {
+        for (char32_t& point : piece) point += point >= 'A' && point <= 'Z' ? 'a' - 'A' : 0;
+      }
+    }
     const bool more = take(piece);
     piece.clear();
+    ascii = true;
     return more;
   };
   for (size_t at = 0; at < text.size();) {
-    const char32_t point = next_code_point(text, at);
-    if (piece.size() >= kPiece && begins_anew(point) && !give()) return;
+    const bool is_ascii = static_cast<uint8_t>(text[at]) < 0x80;
+    const char32_t point = is_ascii ? static_cast<char32_t>(text[at++]) : next_code_point(text, at);
+    if (piece.size() >= kPiece && (is_ascii || begins_anew(point)) && !give()) return;
     piece += point;
+    ascii = ascii && is_ascii;
   }
   if (!piece.empty()) give();
 }

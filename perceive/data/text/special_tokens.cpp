@@ -26,6 +26,8 @@ SpecialTokens::SpecialTokens(std::vector<Token> tokens) : tokens_(std::move(toke
     }
     by_first_byte_[static_cast<uint8_t>(name[0])].push_back(static_cast<uint16_t>(i));
   }
+  const auto same = [&](const Token& token) { return token.first[0] == tokens_[0].first[0]; };
+  if (!tokens_.empty() && std::all_of(tokens_.begin(), tokens_.end(), same)) only_first_byte_ = tokens_[0].first[0];
   for (auto& places : by_first_byte_) {
     std::sort(places.begin(), places.end(),
               [&](uint16_t a, uint16_t b) { return tokens_[a].first.size() > tokens_[b].first.size(); });
@@ -37,7 +39,11 @@ bool SpecialTokens::contains(int64_t id) const {
 }
 
 SpecialTokens::Match SpecialTokens::find(std::string_view text, size_t from) const {
-  for (size_t at = from; at < text.size(); ++at) {
+  // Most often all of them begin with one character, and the library finds that many bytes at a time.
+  const auto next = [&](size_t at) {
+    return only_first_byte_ ? std::min(text.find(*only_first_byte_, at), text.size()) : at;
+  };
+  for (size_t at = next(from); at < text.size(); at = next(at + 1)) {
     for (const uint16_t place : by_first_byte_[static_cast<uint8_t>(text[at])]) {
       const auto& [name, id] = tokens_[place];
       if (text.substr(at).starts_with(name)) return {at, at + name.size(), id};

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,7 @@ class SpecialTokens {
 
   std::vector<Token> tokens_;
   std::array<std::vector<uint16_t>, 256> by_first_byte_;  // places in tokens_, the longest names first
+  std::optional<char> only_first_byte_;                   // where all begin with it
 };
 
 }  // namespace perceive::data

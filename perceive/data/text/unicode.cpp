@@ -28,47 +28,16 @@ Sequence sequence_of(uint8_t first) {
   return {0, 0, 0};
 }
 
+// Beyond ASCII.
 bool is_space(char32_t point) {
-  return (point >= 0x09 && point <= 0x0D) || point == 0x20 || point == 0x85 || point == 0xA0 || point == 0x1680 ||
-         (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 || point == 0x202F ||
-         point == 0x205F || point == 0x3000;
+  return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 ||
+         point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
 // Alphabetic by the property Other_Alphabetic, though no letters by category: letters in circles and squares.
 bool is_framed_letter(char32_t point) {
   return (point >= 0x24B6 && point <= 0x24E9) || (point >= 0x1F130 && point <= 0x1F149) ||
          (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189);
-}
-
-CharacterKind find_kind(char32_t point) {
-  if (is_space(point)) return CharacterKind::space;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(point))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-      return CharacterKind::word;
-    default: {
-      const bool joins = point == 0x200C || point == 0x200D;
-      return joins || is_framed_letter(point) ? CharacterKind::word : CharacterKind::other;
-    }
-  }
-}
-
-const std::array<CharacterKind, 128>& ascii_kinds() {
-  static const auto kinds = [] {
-    std::array<CharacterKind, 128> table;
-    for (char32_t point = 0; point < table.size(); ++point) table[point] = find_kind(point);
-    return table;
-  }();
-  return kinds;
 }
 
 int combining_class(char32_t point) {
@@ -110,9 +79,26 @@ std::string valid_utf8(std::string_view text) {
   return result;
 }
 
-CharacterKind kind_of(char32_t point) {
-  static const auto& ascii = ascii_kinds();
-  return point < ascii.size() ? ascii[point] : find_kind(point);
+CharacterKind kind_beyond_ascii(char32_t point) {
+  if (is_space(point)) return CharacterKind::space;
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(point))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+      return CharacterKind::word;
+    default: {
+      const bool joins = point == 0x200C || point == 0x200D;
+      return joins || is_framed_letter(point) ? CharacterKind::word : CharacterKind::other;
+    }
+  }
 }
 
 bool is_mark(char32_t point) {

@@ -1,6 +1,7 @@
 // Code points, out of bytes nobody vouches for, and what kind of character each is.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,20 @@ std::string valid_utf8(std::string_view text);
 
 // As the regular expressions \s, \w and the rest tell them apart (Unicode Technical Standard 18, annex C).
 enum class CharacterKind : uint8_t { space, word, other };
-CharacterKind kind_of(char32_t point);
+CharacterKind kind_beyond_ascii(char32_t point);
+inline constexpr auto kAsciiKinds = [] {
+  std::array<CharacterKind, 128> kinds;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const bool letter = (i >= 'a' && i <= 'z') || (i >= 'A' && i <= 'Z');
+    const bool word = letter || (i >= '0' && i <= '9') || i == '_';
+    const bool space = i == ' ' || (i >= '\t' && i <= '\r');
+    kinds[i] = word ? CharacterKind::word : space ? CharacterKind::space : CharacterKind::other;
+  }
+  return kinds;
+}();
+inline CharacterKind kind_of(char32_t point) {
+  return point < kAsciiKinds.size() ? kAsciiKinds[point] : kind_beyond_ascii(point);
+}
 
 // Of a general category M: accents and other signs that belong to the letter before them.
 bool is_mark(char32_t point);

@@ -25,7 +25,12 @@ class WordSplitter {
       const CharacterKind kind = kind_of(point);
       if (kind != kind_) finish(give);
       kind_ = kind;
-      if (kind != CharacterKind::space && ++characters_ <= longest_) append_utf8(word_, point);
+      if (kind == CharacterKind::space || ++characters_ > longest_) continue;
+      if (point < 0x80) {
+        word_ += static_cast<char>(point);
+      } else {
+        append_utf8(word_, point);
+      }
     }
   }
   template <class Give>
