@@ -11,6 +11,7 @@
 #include "perceive/core/error.h"
 #include "perceive/core/text.h"
 #include "perceive/models/dialects/flash_perceiver/classes.h"
+#include "perceive/models/dialects/linformer_pytorch/classes.h"
 #include "perceive/models/dialects/perceiver_io/classes.h"
 #include "perceive/models/dialects/perceiver_pytorch/classes.h"
 #include "perceive/models/dialects/zeta/classes.h"
@@ -53,7 +54,7 @@ const std::vector<ModelClass>& model_classes() {
   static const std::vector<ModelClass> all = [] {
     std::vector<ModelClass> classes;
     for (const auto& dialect : {native_classes(), flash_perceiver::classes(), perceiver_pytorch::classes(),
-                                perceiver_io::classes(), zeta::classes()}) {
+                                perceiver_io::classes(), linformer_pytorch::classes(), zeta::classes()}) {
       classes.insert(classes.end(), dialect.begin(), dialect.end());
     }
     return classes;

@@ -2,16 +2,15 @@
 #include "perceive/nn/attention.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/util/Exception.h>
 #include <c10/util/StringUtil.h>
 
 #include <cmath>
-#include <mutex>
 
 #include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
 #include "perceive/nn/rotary.h"
+#include "perceive/nn/seed.h"
 
 namespace perceive::nn {
 namespace {
@@ -23,12 +22,6 @@ at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
 
 at::Tensor merge_heads(const at::Tensor& x) {
   return x.transpose(1, 2).flatten(2);
-}
-
-int64_t draw_seed() {
-  auto generator = at::detail::getDefaultCPUGenerator();
-  const std::lock_guard<std::mutex> lock(generator.mutex());
-  return static_cast<int64_t>(at::check_generator<at::CPUGeneratorImpl>(generator)->random64() >> 1);
 }
 
 }  // namespace
