@@ -66,7 +66,8 @@ at::Tensor formula(TruncatedLinformerImpl& model, const TruncatedLinformerConfig
       const auto q = linear(linear(x, layer + "0.to_q"), head + "w_q");
       const auto k = at::matmul(e, linear(linear(x, layer + "0.to_k"), head + "w_k"));
       const auto v = at::matmul(e, linear(linear(x, layer + "0.to_v"), head + "w_v"));
-      heads.push_back(at::matmul(at::softmax(at::matmul(q, k.mT()) / std::sqrt(double(config.dim_d)), -1), v));
+      heads.push_back(
+          at::matmul(at::softmax(at::matmul(q, k.mT()) / std::sqrt(static_cast<float>(config.dim_d)), -1), v));
     }
     x = norm(linear(at::cat(heads, -1), layer + "0.w_o") + x.detach(), layer + "1");
     x = norm(linear(at::gelu(linear(x, layer + "2.w_1")), layer + "2.w_2") + x.detach(), layer + "3");

@@ -3,6 +3,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/seed.h"
 #include "perceive/ops/attend.h"
@@ -48,6 +51,8 @@ at::Tensor TruncatedAttentionImpl::heads(Which which, const at::Tensor& x) {
 
 at::Tensor TruncatedAttentionImpl::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   ops::AttendOptions options;
+  // The root is of single precision there, also in a model of double precision.
+  options.scale = 1.0 / std::sqrt(static_cast<float>(config_.dim_d));
   if (is_training() && config_.dropout > 0) {
     options.dropout = config_.dropout;
     options.seed = nn::draw_seed();
