@@ -1,43 +1,223 @@
 // How forward() of each class is called by names.
 #include "perceive/models/dialects/linformer_pytorch/classes.h"
 
+#include <map>
 #include <variant>
 
+#include "perceive/core/error.h"
+#include "perceive/io/names.h"
+#include "perceive/models/dialects/linformer_pytorch/linformer_lm.h"
 #include "perceive/models/dialects/linformer_pytorch/padder.h"
 #include "perceive/models/dialects/linformer_pytorch/truncated_linformer.h"
 #include "perceive/models/dialects/runnable.h"
+#include "perceive/nn/checks.h"
 
 namespace perceive::models::linformer_pytorch {
 namespace {
 
 struct PadderConfig {
-  std::variant<LinformerConfig> net;
+  std::variant<LinformerConfig, LinformerLMConfig> net;
 };
 template <class Visitor>
 void visit(PadderConfig& o, Visitor&& field) {
-  field("net", o.net, "the model to pad inputs for");
+  field("net", o.net, "the model to pad inputs for (required); 0.1.0: Linformer only");
 }
 
-std::unique_ptr<RunnableModel> make_truncated(const LinformerConfig& config) {
-  return std::make_unique<RunnableX<TruncatedLinformer>>(TruncatedLinformer(truncated(config)),
-                                                         "[B, input_size, channels]");
+constexpr const char* kRows = "[B, input_size, channels]";
+constexpr const char* kTokens = "tokens, int64 [B, input_size]";
+constexpr const char* kShortRows = "[B, up to input_size, channels]";
+constexpr const char* kShortTokens = "tokens, int64 [B, up to input_size]";
+
+const std::vector<TensorArgument> kMasks{
+    {"input_mask", "[B, input_size]; keys and values become zeros where it is false, but still count"},
+    {"embeddings_mask", "[B, input_size]; queries become zeros where it is false"}};
+
+// The random matrices of no_params, which the original's state_dict leaves out, are buffers called E and F here.
+template <class Model>
+class RunnableBase : public Runnable<Model> {
+ public:
+  using Runnable<Model>::Runnable;
+
+  std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
+    std::vector<std::string> notices;
+    std::map<void*, at::Tensor> given;  // shared ones may have one name only
+    for (const auto& [name, matrix] : matrices()) {
+      if (const auto found = tensors.find(name); found != tensors.end()) {
+        given[matrix.unsafeGetTensorImpl()] = found->second;
+      }
+    }
+    for (const auto& [name, matrix] : matrices()) {
+      const auto found = given.find(matrix.unsafeGetTensorImpl());
+      if (found == given.end() && notices.empty()) {
+        notices.push_back(name + ": not in the weights, as no_params has it; drawn at random");
+      }
+      tensors.emplace(name, found == given.end() ? matrix : found->second);
+    }
+    const auto more = io::load_into(this->module(), tensors, origin);
+    notices.insert(notices.end(), more.begin(), more.end());
+    return notices;
+  }
+  io::Tensors state_dict() override {
+    auto tensors = io::named_tensors(this->module());
+    for (const auto& [name, matrix] : matrices()) tensors.erase(name);
+    return tensors;
+  }
+
+ private:
+  std::vector<std::pair<std::string, at::Tensor>> matrices() {
+    std::vector<std::pair<std::string, at::Tensor>> all;
+    for (const auto& item : this->module().named_buffers()) {
+      if (item.key().ends_with(".E") || item.key().ends_with(".F")) all.emplace_back(item.key(), item.value());
+    }
+    return all;
+  }
+};
+
+template <class Model>
+class RunnableLinformer : public RunnableBase<Model> {
+ public:
+  RunnableLinformer(Model model, const char* help) : RunnableBase<Model>(std::move(model)), help_(help) {}
+  std::vector<TensorArgument> tensor_arguments() const override {
+    std::vector<TensorArgument> all{{"tensor", help_, TensorArgument::Form::one, true},
+                                    {"embeddings", "of the input's sizes: what a decoder reads"}};
+    all.insert(all.end(), kMasks.begin(), kMasks.end());
+    return all;
+  }
+  Outputs forward(const TensorArguments& arguments) override {
+    const Extras extras{arguments.one("embeddings"), arguments.mask("input_mask"), arguments.mask("embeddings_mask")};
+    return {{"output", this->model_->forward(arguments.one("tensor"), extras)}};
+  }
+
+ private:
+  const char* help_;
+};
+
+// forward(tensor), of 0.1.0.
+template <class Model>
+class RunnableTruncated : public Runnable<Model> {
+ public:
+  RunnableTruncated(Model model, const char* help) : Runnable<Model>(std::move(model)), help_(help) {}
+  std::vector<TensorArgument> tensor_arguments() const override {
+    return {{"tensor", help_, TensorArgument::Form::one, true}};
+  }
+  Outputs forward(const TensorArguments& arguments) override {
+    return {{"output", this->model_->forward(arguments.one("tensor"))}};
+  }
+
+ private:
+  const char* help_;
+};
+
+class RunnableEncDec : public RunnableBase<LinformerEncDec> {
+ public:
+  using RunnableBase::RunnableBase;
+  std::vector<TensorArgument> tensor_arguments() const override {
+    std::vector<TensorArgument> all{{"x", kTokens, TensorArgument::Form::one, true},
+                                    {"y", "tokens for the decoder; without, those of x"}};
+    all.insert(all.end(), kMasks.begin(), kMasks.end());
+    return all;
+  }
+  Outputs forward(const TensorArguments& arguments) override {
+    const Extras extras{{}, arguments.mask("input_mask"), arguments.mask("embeddings_mask")};
+    return {{"output", model_->forward(arguments.one("x"), arguments.one("y"), extras)}};
+  }
+};
+
+class RunnableMHAttention : public RunnableLinformer<MHAttention> {
+ public:
+  using RunnableLinformer::RunnableLinformer;
+  // A mask that a state_dict does not hold, under the attribute's path.
+  std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
+    for (auto next = tensors.begin(); next != tensors.end();) {
+      if (next->first != "causal_mask" && !next->first.ends_with(".causal_mask")) {
+        ++next;
+        continue;
+      }
+      model_->set_causal_mask(next->second.to(at::kBool));
+      next = tensors.erase(next);
+    }
+    return RunnableLinformer::load(std::move(tensors), origin);
+  }
+};
+
+std::unique_ptr<RunnableModel> make_attention(const MHAttentionConfig& config) {
+  MHAttentionOptions options;
+  options.input_size = config.input_size;
+  options.dim = config.dim;
+  options.channels = config.channels;
+  options.dim_k = config.dim_k;
+  options.nhead = config.nhead;
+  for (const auto& [key, value] : {std::pair{"input_size", config.input_size},
+                                   {"dim", config.dim},
+                                   {"channels", config.channels},
+                                   {"dim_k", config.dim_k},
+                                   {"nhead", config.nhead},
+                                   {"w_o_intermediate_dim", config.w_o_intermediate_dim.value_or(1)}}) {
+    nn::require_at_least(key, value, 1);
+  }
+  nn::require_dropout("dropout", config.dropout);
+  options.dropout = config.dropout;
+  options.checkpoint_level = checkpoint_level_of(config.checkpoint_level);
+  options.parameter_sharing = parameter_sharing_of(config.parameter_sharing);
+  options.full_attention = config.full_attention;
+  if (config.causal_mask.value_or(false)) options.causal_rows = config.dim_k;
+  options.w_o_intermediate_dim = config.w_o_intermediate_dim;
+  options.decoder_mode = config.decoder_mode;
+  options.method = method_of(config.method);
+  const EF e = config.E_proj ? EF(*config.E_proj) : EF();
+  const EF f = config.F_proj ? EF(*config.F_proj) : e;
+  return std::make_unique<RunnableMHAttention>(MHAttention(options, e, f), "[B, n, channels]");
 }
 
-std::unique_ptr<RunnableModel> make_padder(const PadderConfig& config) {
-  Padder<TruncatedLinformer> padder(TruncatedLinformer(truncated(std::get<LinformerConfig>(config.net))));
-  return std::make_unique<RunnableX<Padder<TruncatedLinformer>>>(padder, "[B, up to input_size, channels]");
+std::unique_ptr<RunnableModel> make_linformer(const LinformerConfig& config, const std::string& version) {
+  if (version == "0.1.0") {
+    return std::make_unique<RunnableTruncated<TruncatedLinformer>>(TruncatedLinformer(truncated(config)), kRows);
+  }
+  return std::make_unique<RunnableLinformer<Linformer>>(Linformer(config), kRows);
+}
+
+std::unique_ptr<RunnableModel> make_padder(const PadderConfig& config, const std::string& version) {
+  const auto* linformer = std::get_if<LinformerConfig>(&config.net);
+  if (version == "0.1.0") {
+    if (!linformer) throw core::ConfigError("net: Only the Linformer is supported");
+    Padder<TruncatedLinformer> padder(TruncatedLinformer(truncated(*linformer)));
+    return std::make_unique<RunnableTruncated<Padder<TruncatedLinformer>>>(padder, kShortRows);
+  }
+  if (linformer) {
+    return std::make_unique<RunnableLinformer<Padder<Linformer>>>(Padder<Linformer>(Linformer(*linformer)), kShortRows);
+  }
+  const auto& lm = std::get<LinformerLMConfig>(config.net);
+  return std::make_unique<RunnableLinformer<Padder<LinformerLM>>>(Padder<LinformerLM>(LinformerLM(lm)), kShortTokens);
 }
 
 }  // namespace
 
 std::vector<ModelClass> classes() {
+  const std::vector<std::string> both{"0.19.3", "0.1.0"}, late{"0.19.3"};
   return {
-      model_class<LinformerConfig>(
-          "linformer_pytorch.Linformer", "attention to keys that are projected along the length", {"0.1.0"},
-          [](const LinformerConfig& config, const std::string&, const io::Tensors*) { return make_truncated(config); }),
-      model_class<PadderConfig>(
-          "linformer_pytorch.Padder", "a model for inputs of any length up to its own", {"0.1.0"},
-          [](const PadderConfig& config, const std::string&, const io::Tensors*) { return make_padder(config); }),
+      model_class<LinformerConfig>("linformer_pytorch.Linformer",
+                                   "attention to keys and values that are projected along the length", both,
+                                   [](const LinformerConfig& config, const std::string& version, const io::Tensors*) {
+                                     return make_linformer(config, version);
+                                   }),
+      model_class<LinformerLMConfig>("linformer_pytorch.LinformerLM", "tokens to their logits", late,
+                                     [](const LinformerLMConfig& config, const std::string&, const io::Tensors*) {
+                                       return std::make_unique<RunnableLinformer<LinformerLM>>(LinformerLM(config),
+                                                                                               kTokens);
+                                     }),
+      model_class<LinformerEncDecConfig>(
+          "linformer_pytorch.LinformerEncDec", "an encoder and a decoder of tokens", late,
+          [](const LinformerEncDecConfig& config, const std::string&, const io::Tensors*) {
+            return std::make_unique<RunnableEncDec>(LinformerEncDec(config));
+          }),
+      model_class<MHAttentionConfig>("linformer_pytorch.MHAttention", "the attention of a Linformer's layer", late,
+                                     [](const MHAttentionConfig& config, const std::string&, const io::Tensors*) {
+                                       return make_attention(config);
+                                     }),
+      model_class<PadderConfig>("linformer_pytorch.Padder", "a model for inputs of any length up to its own", both,
+                                [](const PadderConfig& config, const std::string& version, const io::Tensors*) {
+                                  return make_padder(config, version);
+                                }),
   };
 }
 

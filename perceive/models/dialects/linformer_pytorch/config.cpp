@@ -50,6 +50,10 @@ Method method_of(const std::string& name) {
       "The method flag needs to be either 'learnable', 'convolution', or 'no_params'!");
 }
 
+std::string name_of(Method method) {
+  return method == Method::learnable ? "learnable" : method == Method::convolution ? "convolution" : "no_params";
+}
+
 TruncatedLinformerConfig truncated(const LinformerConfig& config) {
   const std::vector<std::string> later{"parameter_sharing",    "k_reduce_by_layer", "full_attention", "include_ff",
                                        "w_o_intermediate_dim", "decoder_mode",      "causal",         "method",
@@ -88,6 +92,88 @@ void check(const TruncatedLinformerConfig& config) {
   }
   nn::require_dropout("dropout", config.dropout);
   nn::require_dropout("dropout_ff", config.dropout_ff);
+}
+
+void check(const LinformerConfig& config) {
+  const auto refuse = [](const char* message) { throw core::ConfigError(message); };
+  activation_of(config.activation);
+  checkpoint_level_of(config.checkpoint_level);
+  const auto sharing = parameter_sharing_of(config.parameter_sharing);
+  method_of(config.method);
+  for (const auto& [key, value] :
+       {std::pair{"input_size", config.input_size}, {"channels", config.channels}, {"dim_k", config.dim_k}}) {
+    if (!value) throw core::ConfigError(std::string(key) + " is missing");
+    nn::require_at_least(key, *value, 1);
+  }
+  nn::require_at_least("nhead", config.nhead, 1);
+  nn::require_at_least("depth", config.depth, 1);
+  nn::require_at_least("dim_ff", config.dim_ff, 1);
+  nn::require_at_least("dim_d", config.dim_d.value_or(1), 1);
+  nn::require_at_least("w_o_intermediate_dim", config.w_o_intermediate_dim.value_or(1), 1);
+  nn::require_at_least("ff_intermediate", config.ff_intermediate.value_or(1), 1);
+  nn::require_dropout("dropout", config.dropout);
+  nn::require_dropout("dropout_ff", config.dropout_ff);
+  if (!config.dim_d && *config.channels % config.nhead != 0) {
+    refuse("If `dim_d` is not set to a custom value, `channels` must be divisible by `nhead`!");
+  }
+  if (!config.ff_intermediate) return;
+  if (sharing == ParameterSharing::layerwise) {
+    refuse("Parameter sharing must not be layerwise if ff_intermediate is enabled!");
+  }
+  if (config.decoder_mode) refuse("Raising the dimension in the middle cannot be done in the decoder!");
+  if (!config.include_ff && config.depth > 1) {
+    refuse("ff_intermediate: without include_ff nothing would change the number of channels");
+  }
+}
+
+LinformerConfig LinformerLMConfig::linformer() const {
+  LinformerConfig config;
+  config.input_size = input_size;
+  config.channels = channels;
+  config.dim_k = dim_k;
+  config.dim_ff = dim_ff;
+  config.dim_d = dim_d;
+  config.dropout_ff = dropout_ff;
+  config.nhead = nhead;
+  config.depth = depth;
+  config.dropout = dropout;
+  config.activation = activation;
+  config.checkpoint_level = checkpoint_level;
+  config.parameter_sharing = parameter_sharing;
+  config.k_reduce_by_layer = k_reduce_by_layer;
+  config.full_attention = full_attention;
+  config.include_ff = include_ff;
+  config.w_o_intermediate_dim = w_o_intermediate_dim;
+  config.decoder_mode = decoder_mode;
+  config.causal = causal;
+  config.method = method;
+  config.ff_intermediate = ff_intermediate;
+  return config;
+}
+
+LinformerLMConfig SideConfig::lm(const std::string& activation, const std::string& checkpoint_level) const {
+  LinformerLMConfig config;
+  config.num_tokens = num_tokens;
+  config.input_size = input_size;
+  config.channels = channels;
+  config.dim_k = dim_k;
+  config.dim_ff = dim_ff;
+  config.dim_d = dim_d;
+  config.dropout_ff = dropout_ff;
+  config.nhead = nhead;
+  config.depth = depth;
+  config.ff_intermediate = ff_intermediate;
+  config.dropout = dropout;
+  config.activation = activation;
+  config.checkpoint_level = checkpoint_level;
+  config.parameter_sharing = parameter_sharing;
+  config.k_reduce_by_layer = k_reduce_by_layer;
+  config.full_attention = full_attention;
+  config.include_ff = include_ff;
+  config.w_o_intermediate_dim = w_o_intermediate_dim;
+  config.emb_dim = emb_dim;
+  config.method = method;
+  return config;
 }
 
 }  // namespace perceive::models::linformer_pytorch

@@ -23,6 +23,7 @@ Activation activation_of(const std::string& name);
 CheckpointLevel checkpoint_level_of(const std::string& name);
 ParameterSharing parameter_sharing_of(const std::string& name);
 Method method_of(const std::string& name);
+std::string name_of(Method method);
 
 struct LinformerConfig {
   static constexpr const char* kName = "Linformer";
@@ -68,6 +69,156 @@ void visit(LinformerConfig& o, Visitor&& field) {
   field("method", o.method, "of the projection along the length: learnable, convolution or no_params (random, fixed)");
   field("ff_intermediate", o.ff_intermediate, "channels between the first layer and the last; not with layerwise");
 }
+
+// The arguments of get_EF().
+struct EFConfig {
+  int64_t input_size = 0, dim = 0;
+  std::string method = "learnable";
+  std::optional<int64_t> head_dim;
+  bool bias = true;
+};
+template <class Visitor>
+void visit(EFConfig& o, Visitor&& field) {
+  field("input_size", o.input_size, "length before the projection (required)");
+  field("dim", o.dim, "length after it (required); of a convolution about that");
+  field("method", o.method, "learnable, convolution or no_params (random, fixed)");
+  field("head_dim", o.head_dim, "channels of a head (required for a convolution)");
+  field("bias", o.bias, "with a bias, where the method has parameters");
+}
+
+struct MHAttentionConfig {
+  int64_t input_size = 0, dim = 0, channels = 0, dim_k = 0, nhead = 0;
+  double dropout = 0.0;
+  std::string checkpoint_level = "C0", parameter_sharing = "layerwise";
+  std::optional<EFConfig> E_proj, F_proj;
+  bool full_attention = false;
+  std::optional<bool> causal_mask;
+  std::optional<int64_t> w_o_intermediate_dim;
+  bool decoder_mode = false;
+  std::string method = "learnable";
+};
+template <class Visitor>
+void visit(MHAttentionConfig& o, Visitor&& field) {
+  field("input_size", o.input_size, "length of the input (required)");
+  field("dim", o.dim, "channels of a head (required)");
+  field("channels", o.channels, "channels of the input (required)");
+  field("dim_k", o.dim_k, "length of the projected keys and values (required)");
+  field("nhead", o.nhead, "attention heads (required)");
+  field("dropout", o.dropout, "dropout of attention weights and of the output");
+  field("checkpoint_level", o.checkpoint_level,
+        "C2: the backward pass computes heads again, and no mask has an effect, as in the original");
+  field("parameter_sharing", o.parameter_sharing, "none, headwise, kv, or layerwise for E_proj and F_proj");
+  field("E_proj", o.E_proj, "the arguments of get_EF() for the projection of keys, with layerwise sharing");
+  field("F_proj", o.F_proj, "the same for values; without, that of the keys");
+  field("full_attention", o.full_attention, "attend to all keys, without a projection along the length");
+  field("causal_mask", o.causal_mask,
+        "true: gen_causal_mask(input_size, dim_k, full_attention); another one is read from the weights: causal_mask");
+  field("w_o_intermediate_dim", o.w_o_intermediate_dim,
+        "split the output projection in two, with so many channels between");
+  field("decoder_mode", o.decoder_mode, "keys and values come from `embeddings`");
+  field("method", o.method, "of the projections made here: learnable, convolution or no_params (random, fixed)");
+}
+
+struct LinformerLMConfig {
+  static constexpr const char* kName = "LinformerLM";
+  int64_t num_tokens = 0, input_size = 0, channels = 0, dim_k = 64, dim_ff = 1024;
+  std::optional<int64_t> dim_d;
+  double dropout_ff = 0.1, dropout_tokens = 0.1;
+  int64_t nhead = 4, depth = 2;
+  std::optional<int64_t> ff_intermediate;
+  double dropout = 0.05;
+  std::string activation = "gelu", checkpoint_level = "C0", parameter_sharing = "layerwise";
+  int64_t k_reduce_by_layer = 0;
+  bool full_attention = false, include_ff = true;
+  std::optional<int64_t> w_o_intermediate_dim, emb_dim;
+  bool return_emb = false, decoder_mode = false, causal = false;
+  std::string method = "learnable";
+
+  LinformerConfig linformer() const;
+};
+template <class Visitor>
+void visit(LinformerLMConfig& o, Visitor&& field) {
+  field("num_tokens", o.num_tokens, "tokens of the vocabulary (required)");
+  field("input_size", o.input_size, "length of the input (required)");
+  field("channels", o.channels, "channels of the Linformer (required)");
+  field("dim_k", o.dim_k, "length of the projected keys and values");
+  field("dim_ff", o.dim_ff, "hidden channels of the feed-forward parts");
+  field("dim_d", o.dim_d, "channels of a head; null: channels / nhead");
+  field("dropout_ff", o.dropout_ff, "dropout of the feed-forward parts");
+  field("dropout_tokens", o.dropout_tokens, "dropout of embedded tokens");
+  field("nhead", o.nhead, "attention heads");
+  field("depth", o.depth, "layers");
+  field("ff_intermediate", o.ff_intermediate, "channels between the first layer and the last; not with layerwise");
+  field("dropout", o.dropout, "dropout of attention weights and of what attention gives");
+  field("activation", o.activation, "gelu or relu, of the feed-forward parts");
+  field(
+      "checkpoint_level", o.checkpoint_level,
+      "what the backward pass computes again: C0 nothing, C1 each part, C2 heads once more; the numbers are the same");
+  field("parameter_sharing", o.parameter_sharing,
+        "which projections are one: none, headwise (a layer's heads), kv (E and F too), layerwise (all layers)");
+  field("k_reduce_by_layer", o.k_reduce_by_layer, "how much dim_k falls from layer to layer; not where all share one");
+  field("full_attention", o.full_attention, "attend to all keys, without a projection along the length");
+  field("include_ff", o.include_ff, "feed-forward parts");
+  field("w_o_intermediate_dim", o.w_o_intermediate_dim,
+        "split the output projection in two, with so many channels between");
+  field("emb_dim", o.emb_dim, "channels of embedded tokens; null: channels");
+  field("return_emb", o.return_emb, "give the last layer's rows, not logits");
+  field("decoder_mode", o.decoder_mode, "cross-attention to `embeddings` behind each self-attention");
+  field("causal", o.causal,
+        "query i sees the first i + 1 projected keys, which does not hide later tokens; with full_attention it does");
+  field("method", o.method, "of the projection along the length: learnable, convolution or no_params (random, fixed)");
+}
+
+// The arguments of one side of LinformerEncDec, which stand there with the prefix enc_ or dec_.
+struct SideConfig {
+  int64_t num_tokens = 0, input_size = 0, channels = 0, dim_k = 64, dim_ff = 1024;
+  std::optional<int64_t> dim_d, ff_intermediate;
+  double dropout_ff = 0.1;
+  int64_t nhead = 4, depth = 2;
+  double dropout = 0.05;
+  std::string parameter_sharing = "layerwise";
+  int64_t k_reduce_by_layer = 0;
+  bool full_attention = false, include_ff = true;
+  std::optional<int64_t> w_o_intermediate_dim, emb_dim;
+  std::string method = "learnable";
+
+  LinformerLMConfig lm(const std::string& activation, const std::string& checkpoint_level) const;
+};
+
+struct LinformerEncDecConfig {
+  SideConfig enc, dec;
+  std::string activation = "gelu", checkpoint_level = "C0";
+};
+template <class Visitor>
+void visit(LinformerEncDecConfig& o, Visitor&& field) {
+#define PERCEIVE_BOTH(name, help)                    \
+  field("enc_" #name, o.enc.name, "encoder: " help); \
+  field("dec_" #name, o.dec.name, "decoder: " help)
+  PERCEIVE_BOTH(num_tokens, "tokens of the vocabulary (required)");
+  PERCEIVE_BOTH(input_size, "length of the input (required); the same on both sides");
+  PERCEIVE_BOTH(channels, "channels (required); the decoder reads rows of its own width");
+  PERCEIVE_BOTH(dim_k, "length of the projected keys and values");
+  PERCEIVE_BOTH(dim_ff, "hidden channels of the feed-forward parts");
+  PERCEIVE_BOTH(dim_d, "channels of a head; null: channels / nhead");
+  PERCEIVE_BOTH(ff_intermediate, "channels between the first layer and the last; the encoder's only");
+  PERCEIVE_BOTH(dropout_ff, "dropout of the feed-forward parts");
+  PERCEIVE_BOTH(nhead, "attention heads");
+  PERCEIVE_BOTH(depth, "layers");
+  PERCEIVE_BOTH(dropout, "dropout of attention weights and of what attention gives");
+  PERCEIVE_BOTH(parameter_sharing, "which projections are one: none, headwise, kv or layerwise");
+  PERCEIVE_BOTH(k_reduce_by_layer, "how much dim_k falls from layer to layer");
+  PERCEIVE_BOTH(full_attention, "attend to all keys, without a projection along the length");
+  PERCEIVE_BOTH(include_ff, "feed-forward parts");
+  PERCEIVE_BOTH(w_o_intermediate_dim, "split the output projection in two, with so many channels between");
+  PERCEIVE_BOTH(emb_dim, "channels of embedded tokens; null: channels");
+  PERCEIVE_BOTH(method, "of the projection along the length: learnable, convolution or no_params");
+#undef PERCEIVE_BOTH
+  field("activation", o.activation, "gelu or relu, of the feed-forward parts");
+  field("checkpoint_level", o.checkpoint_level, "C0; a decoder cannot run in another, as in the original");
+}
+
+// Throws core::ConfigError, with the original's message where it has one.
+void check(const LinformerConfig& config);
 
 // Of version 0.1.0, with its defaults.
 struct TruncatedLinformerConfig {

@@ -1,7 +1,11 @@
-// Feed-forward parts.
+// Feed-forward parts, residuals and positions.
 #include "perceive/models/dialects/linformer_pytorch/parts.h"
 
 #include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "perceive/core/error.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -15,6 +19,34 @@ at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
   const auto active = options_.activation == Activation::gelu ? at::gelu(hidden) : at::relu(hidden);
   const auto output = w_2_->forward(at::dropout(active, options_.dropout, is_training()));
   return at::dropout(output, options_.output_dropout, is_training());
+}
+
+ResidualImpl::ResidualImpl(std::shared_ptr<torch::nn::Module> fn, int64_t input_channels, int64_t output_channels) {
+  register_module("fn", std::move(fn));
+  if (input_channels != output_channels) {
+    resample_ = register_module("resample", torch::nn::Linear(input_channels, output_channels));
+  }
+  norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({output_channels})));
+}
+
+at::Tensor ResidualImpl::forward(const at::Tensor& x, const at::Tensor& y) {
+  return norm_->forward((resample_ ? resample_->forward(x) : x) + y);
+}
+
+PositionalEmbeddingImpl::PositionalEmbeddingImpl(int64_t channels) {
+  if (channels < 2 || channels % 2 != 0) {
+    throw core::ConfigError("positions need an even number of channels; got " + std::to_string(channels) +
+                            " (emb_dim, or channels)");
+  }
+  // In single precision, as there: the frequencies are part of the weights.
+  const auto exponents = at::arange(0, channels, 2, at::kFloat).div(static_cast<double>(channels));
+  inv_freq_ = register_buffer("inv_freq", at::pow(100000.0, exponents).reciprocal());
+}
+
+at::Tensor PositionalEmbeddingImpl::forward(const at::Tensor& x) {
+  const auto places = at::arange(x.size(1), inv_freq_.options());
+  const auto angles = at::outer(places, inv_freq_);
+  return at::cat({angles.sin(), angles.cos()}, 1).unsqueeze(0);
 }
 
 void require_input(const at::Tensor& x, int64_t input_size, int64_t channels) {

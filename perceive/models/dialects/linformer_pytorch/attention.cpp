@@ -1,0 +1,165 @@
+// All heads at once, over keys and values that are projected before they are made.
+#include "perceive/models/dialects/linformer_pytorch/attention.h"
+
+#include <ATen/ATen.h>
+
+#include "perceive/io/names.h"
+#include "perceive/nn/checkpoint.h"
+#include "perceive/nn/seed.h"
+
+namespace perceive::models::linformer_pytorch {
+namespace {
+
+at::Tensor weight_of(const std::vector<torch::nn::Linear>& linears) {
+  std::vector<at::Tensor> weights;
+  for (const auto& linear : linears) weights.push_back(linear->weight);
+  return at::cat(weights);
+}
+
+at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
+  return x.unflatten(2, {heads, x.size(2) / heads}).transpose(1, 2);
+}
+
+std::vector<nn::LengthProjection> projections(const std::vector<EF>& all) {
+  std::vector<nn::LengthProjection> result;
+  for (const auto& each : all) result.push_back(each.projection());
+  return result;
+}
+
+// [n, k] for all samples and heads of q.
+at::Tensor as_mask(const at::Tensor& mask, const at::Tensor& q) {
+  return mask.defined() ? mask.to(q.device()).view({1, 1, mask.size(0), mask.size(1)}) : mask;
+}
+
+// Rows of zeros stay so through the projections to heads, which have no bias.
+at::Tensor zero_rows(const at::Tensor& x, const at::Tensor& mask, const char* name) {
+  if (!mask.defined()) return x;
+  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && mask.sizes() == x.sizes().slice(0, 2), name, ": expected bool ",
+                    x.sizes().slice(0, 2), "; got ", mask.scalar_type(), " ", mask.sizes());
+  return x.masked_fill(mask.logical_not().unsqueeze(2), 0);
+}
+
+}  // namespace
+
+MHAttentionImpl::MHAttentionImpl(const MHAttentionOptions& options, const EF& e, const EF& f) : options_(options) {
+  using Sharing = ParameterSharing;
+  const auto sharing = options.parameter_sharing;
+  const auto make = [&] {
+    EFConfig config;
+    config.input_size = options.input_size;
+    config.dim = options.dim_k;
+    config.method = name_of(options.method);
+    config.head_dim = options.dim;
+    return EF(config);
+  };
+  EF shared_e = e, shared_f = f;
+  if (sharing != Sharing::layerwise) {
+    shared_e = make();  // drawn there even where each head then makes its own
+    shared_f = sharing == Sharing::kv ? shared_e : make();
+  }
+  TORCH_CHECK_VALUE(options.full_attention || (shared_e && shared_f),
+                    "E_proj and F_proj must be given with layerwise sharing");
+
+  const auto heads = register_module("heads", std::make_shared<torch::nn::Module>());
+  const auto linear = [&] {
+    return torch::nn::Linear(torch::nn::LinearOptions(options.channels, options.dim).bias(false));
+  };
+  for (int64_t j = 0; j < options.nhead; ++j) {
+    const auto head = heads->register_module(std::to_string(j), std::make_shared<torch::nn::Module>());
+    const bool own = sharing == Sharing::none;
+    if (own || j == 0) {
+      e_.push_back(own ? make() : shared_e);
+      f_.push_back(own ? make() : shared_f);
+    }
+    if (e_.back()) e_.back().register_in(*head, "E");
+    if (f_.back()) f_.back().register_in(*head, "F");
+    to_q_.push_back(linear());
+    to_k_.push_back(linear());
+    to_v_.push_back(linear());
+  }
+  for (const auto& [name, linears] : {std::pair{"to_q", to_q_}, {"to_k", to_k_}, {"to_v", to_v_}}) {
+    const auto list = register_module(name, std::make_shared<torch::nn::Module>());
+    for (size_t j = 0; j < linears.size(); ++j) list->register_module(std::to_string(j), linears[j].ptr());
+  }
+  const int64_t width = options.dim * options.nhead;
+  if (const auto between = options.w_o_intermediate_dim) {
+    w_o_1_ = register_module("w_o_1", torch::nn::Linear(width, *between));
+    w_o_2_ = register_module("w_o_2", torch::nn::Linear(*between, options.channels));
+  } else {
+    w_o_ = register_module("w_o", torch::nn::Linear(width, options.channels));
+  }
+}
+
+void MHAttentionImpl::set_causal_mask(const at::Tensor& mask) {
+  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && mask.dim() == 2, "causal_mask: expected bool [n, k]; got ",
+                    mask.scalar_type(), " ", mask.sizes());
+  causal_mask_ = mask;
+}
+
+at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options) {
+  if (causal_mask_.defined()) {
+    const auto k = split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
+    const auto v = split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
+    return ops::attend(q, k, v, as_mask(causal_mask_, q), options).out;
+  }
+  options.causal = options_.causal_rows.has_value();
+  ops::Projection projection;
+  projection.key_weight = weight_of(to_k_);
+  projection.value_weight = weight_of(to_v_);
+  projection.heads = options_.nhead;
+  return ops::attend_source(q, ops::Source::of(context), projection, options).out;
+}
+
+at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context) {
+  ops::AttendOptions options;
+  if (is_training() && options_.dropout > 0) {
+    options.dropout = options_.dropout;
+    options.seed = nn::draw_seed();
+  }
+  const auto q = split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
+  if (options_.full_attention) return attend_full(q, context, options).transpose(1, 2).flatten(2);
+
+  at::Tensor k, v;
+  if (e_.size() == 1 && e_.front().is(f_.front())) {
+    const auto both = at::cat({weight_of(to_k_), weight_of(to_v_)});
+    const auto projected = nn::project_heads(context, both, 2 * options_.nhead, projections(e_)).chunk(2, 1);
+    k = projected[0];
+    v = projected[1];
+  } else {
+    k = nn::project_heads(context, weight_of(to_k_), options_.nhead, projections(e_));
+    v = nn::project_heads(context, weight_of(to_v_), options_.nhead, projections(f_));
+  }
+  auto mask = causal_mask_;
+  if (!mask.defined() && options_.causal_rows) {
+    mask = at::ones({x.size(1), *options_.causal_rows}, x.options().dtype(at::kBool)).tril();
+  }
+  TORCH_CHECK_VALUE(!mask.defined() || mask.size(-1) == k.size(2),
+                    "causal: the mask is made for dim_k = ", mask.defined() ? mask.size(-1) : 0,
+                    " rows of keys, but here are ", k.size(2),
+                    "; k_reduce_by_layer must be 0 with causal, and a convolution must give dim_k rows");
+  return ops::attend(q, k, v, as_mask(mask, q), options).out.transpose(1, 2).flatten(2);
+}
+
+at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras) {
+  TORCH_CHECK_VALUE(x.dim() == 3 && x.size(2) == options_.channels, "MHAttention: expected x [B, n, ",
+                    options_.channels, "]; got ", x.sizes());
+  TORCH_CHECK_VALUE(!options_.decoder_mode || extras.embeddings.defined(), "Embeddings must be supplied if decoding");
+  TORCH_CHECK_VALUE(!extras.embeddings.defined() || extras.embeddings.sizes() == x.sizes(),
+                    "Embeddings size must be the same as the input tensor: expected ", x.sizes(), ", got ",
+                    extras.embeddings.defined() ? extras.embeddings.sizes() : x.sizes());
+  auto queries = x, context = options_.decoder_mode ? extras.embeddings : x;
+  at::Tensor output;
+  if (options_.checkpoint_level == CheckpointLevel::C2) {
+    // Masks do not reach a checkpointed head there.
+    output = nn::checkpoint([this](const std::vector<at::Tensor>& given) { return heads(given[0], given[1]); },
+                            {queries, context}, io::distinct_parameters(*this));
+  } else {
+    queries = zero_rows(queries, extras.embeddings_mask, "embeddings_mask");
+    context = zero_rows(context, extras.input_mask, "input_mask");
+    output = heads(queries, context);
+  }
+  output = w_o_ ? w_o_->forward(output) : w_o_2_->forward(w_o_1_->forward(output));
+  return at::dropout(output, options_.dropout, is_training());
+}
+
+}  // namespace perceive::models::linformer_pytorch

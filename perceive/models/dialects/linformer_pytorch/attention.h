@@ -1,0 +1,61 @@
+// MHAttention of linformer-pytorch 0.19.3.
+//
+// Shapes: B batch, n rows of C channels, k rows after the projection, h heads of d channels.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/pimpl.h>
+
+#include <optional>
+#include <vector>
+
+#include "perceive/models/dialects/linformer_pytorch/projection.h"
+#include "perceive/ops/attend.h"
+
+namespace perceive::models::linformer_pytorch {
+
+// What forward() takes besides its input; all may be undefined.
+struct Extras {
+  at::Tensor embeddings;       // of the input's sizes: what a decoder's cross-attention reads
+  at::Tensor input_mask;       // bool [B, n]: keys and values become zeros where it is false, but still count
+  at::Tensor embeddings_mask;  // bool [B, n]: queries become zeros where it is false
+  bool any() const { return embeddings.defined() || input_mask.defined() || embeddings_mask.defined(); }
+};
+
+struct MHAttentionOptions {
+  int64_t input_size = 0, dim = 0, channels = 0, dim_k = 0, nhead = 0;
+  double dropout = 0.0;
+  CheckpointLevel checkpoint_level = CheckpointLevel::C0;
+  ParameterSharing parameter_sharing = ParameterSharing::layerwise;
+  bool full_attention = false;
+  std::optional<int64_t> causal_rows;  // of the causal mask: query i sees the projected rows j <= i
+  std::optional<int64_t> w_o_intermediate_dim;
+  bool decoder_mode = false;
+  Method method = Method::learnable;
+};
+
+// softmax(Q (E K)^T / sqrt(d)) F V, heads side by side, then one or two linear maps. Registers heads (with E and F
+// each), to_q, to_k, to_v (one for each head), and w_o, or w_o_1 and w_o_2.
+class MHAttentionImpl : public torch::nn::Module {
+ public:
+  // E and F are used with layerwise sharing only; else they are made here. Without full attention they must be there.
+  MHAttentionImpl(const MHAttentionOptions& options, const EF& e, const EF& f);
+  // x [B, n, C] to the same sizes.
+  at::Tensor forward(const at::Tensor& x, const Extras& extras = {});
+  // bool [n, k] (full attention: [n, n]), true where a query sees a key, in place of the causal one.
+  void set_causal_mask(const at::Tensor& mask);
+
+ private:
+  at::Tensor heads(const at::Tensor& x, const at::Tensor& context);
+  at::Tensor attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options);
+
+  MHAttentionOptions options_;
+  std::vector<EF> e_, f_;  // one for all heads, or one for each
+  std::vector<torch::nn::Linear> to_q_, to_k_, to_v_;
+  torch::nn::Linear w_o_{nullptr}, w_o_1_{nullptr}, w_o_2_{nullptr};
+  at::Tensor causal_mask_;
+};
+TORCH_MODULE(MHAttention);
+
+}  // namespace perceive::models::linformer_pytorch
