@@ -279,6 +279,20 @@ TEST(LinformerPytorch, MakesAttentionByName) {
   EXPECT_FALSE(at::allclose(unmasked.model->forward(inputs).front().second, causal));
 }
 
+TEST(LinformerPytorch, GivesTheWeightsOfEveryAttention) {
+  for (const bool full : {false, true}) {
+    nlohmann::json description = described("Linformer", base_args({{"full_attention", full}, {"depth", 2}}));
+    description["args_forward"] = {{"visualize", true}};
+    auto made = load_model(description, "model.json");
+    const TensorArguments inputs({{"x", golden_input({2, 13, 8}).to(at::kFloat)}}, made.model->tensor_arguments(), "");
+    const auto outputs = made.model->forward(inputs);
+    ASSERT_EQ(outputs.size(), 3U);
+    EXPECT_EQ(outputs[2].first, "P_bar.1");
+    EXPECT_EQ(outputs[2].second.sizes(), at::IntArrayRef({2, 2, 13, full ? 13 : 4}));
+    EXPECT_TRUE(at::allclose(outputs[2].second.sum(-1), at::ones({2, 2, 13})));
+  }
+}
+
 TEST(LinformerPytorch, RefusesAsTheOriginal) {
   const auto made = [](const nlohmann::json& changes) { return refusal([&] { Linformer model(config_of(changes)); }); };
   EXPECT_THAT(made({{"activation", "tanh"}}), HasSubstr("Only gelu and relu activations supported for now"));

@@ -31,6 +31,14 @@ at::Tensor as_mask(const at::Tensor& mask, const at::Tensor& q) {
   return mask.defined() ? mask.to(q.device()).view({1, 1, mask.size(0), mask.size(1)}) : mask;
 }
 
+// [B, h, n, d], with the weights behind those that are there.
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
+                  const ops::AttendOptions& options, std::vector<at::Tensor>* weights) {
+  const auto [out, lse] = ops::attend(q, k, v, mask, options);
+  if (weights) weights->push_back(ops::attention_weights(q, k, lse, {}, mask, options));
+  return out;
+}
+
 // Rows of zeros stay so through the projections to heads, which have no bias.
 at::Tensor zero_rows(const at::Tensor& x, const at::Tensor& mask, const char* name) {
   if (!mask.defined()) return x;
@@ -96,28 +104,32 @@ void MHAttentionImpl::set_causal_mask(const at::Tensor& mask) {
   causal_mask_ = mask;
 }
 
-at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options) {
+at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options,
+                                        Weights* weights) {
   if (causal_mask_.defined()) {
     const auto k = split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
     const auto v = split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
-    return ops::attend(q, k, v, as_mask(causal_mask_, q), options).out;
+    return attend(q, k, v, as_mask(causal_mask_, q), options, weights);
   }
   options.causal = options_.causal_rows.has_value();
   ops::Projection projection;
   projection.key_weight = weight_of(to_k_);
   projection.value_weight = weight_of(to_v_);
   projection.heads = options_.nhead;
-  return ops::attend_source(q, ops::Source::of(context), projection, options).out;
+  const auto source = ops::Source::of(context);
+  const auto [out, lse] = ops::attend_source(q, source, projection, options);
+  if (weights) weights->push_back(ops::attention_weights(q, source, projection, lse, {}, options));
+  return out;
 }
 
-at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context) {
+at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context, Weights* weights) {
   ops::AttendOptions options;
   if (is_training() && options_.dropout > 0) {
     options.dropout = options_.dropout;
     options.seed = nn::draw_seed();
   }
   const auto q = split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
-  if (options_.full_attention) return attend_full(q, context, options).transpose(1, 2).flatten(2);
+  if (options_.full_attention) return attend_full(q, context, options, weights).transpose(1, 2).flatten(2);
 
   at::Tensor k, v;
   if (e_.size() == 1 && e_.front().is(f_.front())) {
@@ -137,7 +149,7 @@ at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context
                     "causal: the mask is made for dim_k = ", mask.defined() ? mask.size(-1) : 0,
                     " rows of keys, but here are ", k.size(2),
                     "; k_reduce_by_layer must be 0 with causal, and a convolution must give dim_k rows");
-  return ops::attend(q, k, v, as_mask(mask, q), options).out.transpose(1, 2).flatten(2);
+  return attend(q, k, v, as_mask(mask, q), options, weights).transpose(1, 2).flatten(2);
 }
 
 at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras) {
@@ -150,13 +162,13 @@ at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras) {
   auto queries = x, context = options_.decoder_mode ? extras.embeddings : x;
   at::Tensor output;
   if (options_.checkpoint_level == CheckpointLevel::C2) {
-    // Masks do not reach a checkpointed head there.
-    output = nn::checkpoint([this](const std::vector<at::Tensor>& given) { return heads(given[0], given[1]); },
+    // Neither masks nor the wish for weights reach a checkpointed head there.
+    output = nn::checkpoint([this](const std::vector<at::Tensor>& given) { return heads(given[0], given[1], nullptr); },
                             {queries, context}, io::distinct_parameters(*this));
   } else {
     queries = zero_rows(queries, extras.embeddings_mask, "embeddings_mask");
     context = zero_rows(context, extras.input_mask, "input_mask");
-    output = heads(queries, context);
+    output = heads(queries, context, extras.weights);
   }
   output = w_o_ ? w_o_->forward(output) : w_o_2_->forward(w_o_1_->forward(output));
   return at::dropout(output, options_.dropout, is_training());

@@ -20,7 +20,8 @@ struct Extras {
   at::Tensor embeddings;       // of the input's sizes: what a decoder's cross-attention reads
   at::Tensor input_mask;       // bool [B, n]: keys and values become zeros where it is false, but still count
   at::Tensor embeddings_mask;  // bool [B, n]: queries become zeros where it is false
-  bool any() const { return embeddings.defined() || input_mask.defined() || embeddings_mask.defined(); }
+  std::vector<at::Tensor>* weights = nullptr;  // gets those of each attention [B, h, n, k], before dropout
+  bool any() const { return embeddings.defined() || input_mask.defined() || embeddings_mask.defined() || weights; }
 };
 
 struct MHAttentionOptions {
@@ -47,8 +48,9 @@ class MHAttentionImpl : public torch::nn::Module {
   void set_causal_mask(const at::Tensor& mask);
 
  private:
-  at::Tensor heads(const at::Tensor& x, const at::Tensor& context);
-  at::Tensor attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options);
+  using Weights = std::vector<at::Tensor>;
+  at::Tensor heads(const at::Tensor& x, const at::Tensor& context, Weights* weights);
+  at::Tensor attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options, Weights* weights);
 
   MHAttentionOptions options_;
   std::vector<EF> e_, f_;  // one for all heads, or one for each

@@ -32,11 +32,19 @@ const std::vector<TensorArgument> kMasks{
     {"input_mask", "[B, input_size]; keys and values become zeros where it is false, but still count"},
     {"embeddings_mask", "[B, input_size]; queries become zeros where it is false"}};
 
+struct Flags {
+  bool visualize = false;
+};
+template <class Visitor>
+void visit(Flags& o, Visitor&& field) {
+  field("visualize", o.visualize, "give the weights of every attention (C0 only) as P_bar.0, …: [B, nhead, n, k]");
+}
+
 // The random matrices of no_params, which the original's state_dict leaves out, are buffers called E and F here.
 template <class Model>
-class RunnableBase : public Runnable<Model> {
+class RunnableBase : public Runnable<Model, Flags> {
  public:
-  using Runnable<Model>::Runnable;
+  using Runnable<Model, Flags>::Runnable;
 
   std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
     std::vector<std::string> notices;
@@ -63,6 +71,18 @@ class RunnableBase : public Runnable<Model> {
     return tensors;
   }
 
+ protected:
+  // run(extras): the output.
+  template <class Run>
+  Outputs outputs(const TensorArguments& arguments, const Run& run) {
+    std::vector<at::Tensor> weights;
+    Extras extras{{}, arguments.mask("input_mask"), arguments.mask("embeddings_mask")};
+    if (this->flags_.visualize) extras.weights = &weights;
+    Outputs all{{"output", run(extras)}};
+    append(all, "P_bar", weights);
+    return all;
+  }
+
  private:
   std::vector<std::pair<std::string, at::Tensor>> matrices() {
     std::vector<std::pair<std::string, at::Tensor>> all;
@@ -84,8 +104,10 @@ class RunnableLinformer : public RunnableBase<Model> {
     return all;
   }
   Outputs forward(const TensorArguments& arguments) override {
-    const Extras extras{arguments.one("embeddings"), arguments.mask("input_mask"), arguments.mask("embeddings_mask")};
-    return {{"output", this->model_->forward(arguments.one("tensor"), extras)}};
+    return this->outputs(arguments, [&](Extras& extras) {
+      extras.embeddings = arguments.one("embeddings");
+      return this->model_->forward(arguments.one("tensor"), extras);
+    });
   }
 
  private:
@@ -118,8 +140,8 @@ class RunnableEncDec : public RunnableBase<LinformerEncDec> {
     return all;
   }
   Outputs forward(const TensorArguments& arguments) override {
-    const Extras extras{{}, arguments.mask("input_mask"), arguments.mask("embeddings_mask")};
-    return {{"output", model_->forward(arguments.one("x"), arguments.one("y"), extras)}};
+    return outputs(arguments,
+                   [&](Extras& extras) { return model_->forward(arguments.one("x"), arguments.one("y"), extras); });
   }
 };
 
