@@ -44,26 +44,13 @@ ModelRunOptions read_options(const std::vector<std::string>& arguments) {
   return options;
 }
 
-// In the model's precision; leaves that ask for gradients, where `grads` is set.
-io::Tensors read_inputs(const std::string& file, at::ScalarType dtype, bool grads) {
-  auto tensors = io::load_tensors(file);
-  for (auto& [name, tensor] : tensors) {
+// In `dtype`; leaves that ask for gradients, where `grads` is set.
+void prepare(io::Tensors& inputs, at::ScalarType dtype, bool grads) {
+  for (auto& [name, tensor] : inputs) {
     if (!at::isFloatingType(tensor.scalar_type())) continue;
     tensor = tensor.to(dtype).detach();
     tensor.set_requires_grad(grads);
   }
-  return tensors;
-}
-
-// Of the weights; of the inputs for a model that has none.
-at::ScalarType precision(const io::Tensors& weights, const std::string& inputs) {
-  const auto has = [](const io::Tensors& tensors, auto&& kind) {
-    return std::any_of(tensors.begin(), tensors.end(),
-                       [&](const auto& item) { return kind(item.second.scalar_type()); });
-  };
-  const auto is_float = [](at::ScalarType type) { return at::isFloatingType(type); };
-  const auto is_double = [](at::ScalarType type) { return type == at::kDouble; };
-  return has(has(weights, is_float) ? weights : io::load_tensors(inputs), is_double) ? at::kDouble : at::kFloat;
 }
 
 io::Tensors by_name(const models::Outputs& outputs) {
@@ -140,9 +127,11 @@ core::ExitCode run_model(const std::vector<std::string>& arguments) {
   for (const auto& notice : loaded.notices) core::log_info(notice);
   auto& module = loaded.model->module();
 
-  const auto dtype = precision(weights, *options.inputs);
+  auto inputs = io::load_tensors(*options.inputs);
+  // The weights' precision; the inputs' own for a model that has none.
+  const auto dtype = loaded.dtype ? *loaded.dtype : io::precision(inputs).value_or(at::kFloat);
   const bool wants_grads = options.cotangents.has_value();
-  const auto inputs = read_inputs(*options.inputs, dtype, wants_grads);
+  prepare(inputs, dtype, wants_grads);
   const c10::AutoGradMode grad_mode(wants_grads);
   const auto outputs = forward(*loaded.model, inputs, *options.inputs);
   auto results = by_name(outputs);

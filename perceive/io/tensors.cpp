@@ -94,4 +94,13 @@ void save_tensors(const std::filesystem::path& path, const Tensors& tensors, con
   return pt ? save_pt(path, tensors, metadata) : save_safetensors(path, tensors, metadata);
 }
 
+std::optional<at::ScalarType> precision(const Tensors& tensors) {
+  std::optional<at::ScalarType> result;
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.scalar_type() == at::kDouble) return at::kDouble;
+    if (at::isFloatingType(tensor.scalar_type())) result = at::kFloat;
+  }
+  return result;
+}
+
 }  // namespace perceive::io

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace perceive::io {
@@ -24,5 +25,9 @@ Tensors load_tensors(const std::filesystem::path& file, Metadata* metadata = nul
 // .pt, .pth, .bin or .ckpt asks for a checkpoint that torch.load opens, where shared memory is written once and stays
 // shared; any other for safetensors, which have each tensor by itself.
 void save_tensors(const std::filesystem::path& file, const Tensors& tensors, const Metadata& metadata = {});
+
+// What a model computes in with these: float64 where a tensor of them is, else float32; nothing where none holds real
+// numbers.
+std::optional<at::ScalarType> precision(const Tensors& tensors);
 
 }  // namespace perceive::io

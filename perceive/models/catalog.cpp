@@ -107,9 +107,8 @@ LoadedModel load_model(const nlohmann::json& description, const std::string& ori
   }
   core::assign(result.model->flags(), core::value_of(object("args_forward"), origin + ": args_forward"));
   if (weights) {
-    const bool is_double = std::any_of(weights->begin(), weights->end(),
-                                       [](const auto& item) { return item.second.scalar_type() == at::kDouble; });
-    result.model->module().to(is_double ? at::kDouble : at::kFloat);
+    result.dtype = io::precision(*weights);
+    result.model->module().to(result.dtype.value_or(at::kFloat));
     result.notices = result.model->load(*weights, weights_origin);
   }
   result.model->module().train(train);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct LoadedModel {
   std::string version;
   std::unique_ptr<RunnableModel> model;  // in evaluation mode unless "train" is true
   std::vector<std::string> notices;      // for the user, on what was converted
+  std::optional<at::ScalarType> dtype;   // of the weights; nothing without any, or where none holds real numbers
 };
 // Makes the model, takes the flags of forward(), and loads `weights`, where given, in whose precision it then computes:
 // float64 where a tensor of them is, float32 otherwise. Throws core::ConfigError, said to be in `origin`, and
