@@ -12,6 +12,7 @@
 #include "perceive/core/terminal.h"
 #include "perceive/core/text.h"
 #include "perceive/io/tensors.h"
+#include "perceive/train/run_folder.h"
 
 namespace perceive::cli {
 namespace {
@@ -27,7 +28,10 @@ std::string printable(const std::string& name) {
 core::ExitCode inspect_file(const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) throw core::ConfigError("expected one file: perceive inspect FILE");
   auto file = std::filesystem::path(arguments.front());
-  if (std::filesystem::is_directory(file)) file /= "model.safetensors";
+  if (std::filesystem::is_directory(file)) {
+    const bool is_checkpoint = std::filesystem::exists(file / "model.safetensors");
+    file = (is_checkpoint ? file : train::find_checkpoint(file, ".")) / "model.safetensors";
+  }
   io::Metadata metadata;
   const auto tensors = io::load_tensors(file, &metadata);
 

@@ -182,6 +182,17 @@ TEST(Inspect, ShowsNamesShapesAndTotals) {
   EXPECT_EQ(perceive({"inspect", files.m()}).code, 4);
 }
 
+TEST(Inspect, TakesACheckpointOrARunForItsLast) {
+  const Files files;
+  const auto last = files / "run/checkpoints/last";
+  std::filesystem::create_directories(last);
+  std::filesystem::copy_file(files.path("W"), last / "model.safetensors");
+  EXPECT_THAT(perceive({"inspect", last.string()}).out, HasSubstr("layers.0.0.mixer.Wkv.weight"));
+  EXPECT_THAT(perceive({"inspect", (files / "run").string()}).err, HasSubstr("state.json"));
+  write(last / "state.json", "{}");
+  EXPECT_THAT(perceive({"inspect", (files / "run").string()}).out, HasSubstr("layers.0.0.mixer.Wkv.weight"));
+}
+
 TEST(Convert, MakesANativeModelOfTheSameNumbers) {
   const Files files;
   const auto native = (files / "native.json").string();
