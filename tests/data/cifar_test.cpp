@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "batches.h"
 #include "files.h"
 #include "perceive/core/error.h"
 
@@ -38,17 +39,6 @@ Cifar10Options options_in(const TemporaryFolder& folder) {
   options.batch_size = 4;
   options.num_workers = 0;
   return options;
-}
-
-Batch all_of(Loader& loader, int64_t epoch = 0) {
-  loader.start(epoch);
-  std::map<std::string, std::vector<at::Tensor>> parts;
-  while (auto batch = loader.next()) {
-    for (auto& [name, tensor] : *batch) parts[name].push_back(tensor);
-  }
-  Batch all;
-  for (auto& [name, tensors] : parts) all[name] = at::cat(tensors);
-  return all;
 }
 
 // Bytes [N, 3, 32, 32] as the files have them.
