@@ -9,23 +9,11 @@
 
 #include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
+#include "perceive/nn/heads.h"
 #include "perceive/nn/rotary.h"
 #include "perceive/nn/seed.h"
 
 namespace perceive::nn {
-namespace {
-
-// [B, N, H·D] to [B, H, N, D], without a copy.
-at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
-  return x.view({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
-}
-
-at::Tensor merge_heads(const at::Tensor& x) {
-  return x.transpose(1, 2).flatten(2);
-}
-
-}  // namespace
-
 AttentionChannels resolve(const AttentionOptions& options, const AttentionWidths& widths) {
   const int64_t qk = options.qk_channels.value_or(widths.query);
   return {qk, options.v_channels.value_or(qk), options.output_channels.value_or(widths.query)};

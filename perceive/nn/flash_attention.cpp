@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "perceive/nn/checks.h"
+#include "perceive/nn/heads.h"
 
 namespace perceive::nn {
 namespace {
@@ -18,11 +19,6 @@ std::vector<at::Device> all_gpus() {
     devices.emplace_back(at::kCUDA, static_cast<at::DeviceIndex>(i));
   }
   return devices;
-}
-
-// [B, N, H·D] to [B, H, N, D], without a copy.
-at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
-  return x.view({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
 }
 
 }  // namespace
@@ -96,7 +92,7 @@ at::Tensor FlashAttentionImpl::on_device(const Part& part, const ops::AttendOpti
     for (auto* tensor : {&q, &k, &v}) *tensor = tensor->to(half);
   }
   const auto out = attended(q, k, v, part.mask, options).to(type);
-  return at::linear(out.transpose(1, 2).flatten(2), part.to_out);
+  return at::linear(merge_heads(out), part.to_out);
 }
 
 void FlashAttentionImpl::check_call(const Sizes&, const ops::AttendOptions& options) const {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "perceive/nn/checkpoint.h"
+#include "perceive/nn/heads.h"
 
 namespace perceive::nn {
 namespace {
@@ -42,10 +43,6 @@ struct ProjectLength : torch::autograd::Function<ProjectLength> {
     return {of_weight, of_x};
   }
 };
-
-at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
-  return x.unflatten(-1, {heads, x.size(-1) / heads}).transpose(-3, -2);
-}
 
 std::vector<at::Tensor> weights_of(const std::vector<LengthProjection>& by) {
   std::vector<at::Tensor> weights;

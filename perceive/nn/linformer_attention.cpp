@@ -5,15 +5,12 @@
 #include <torch/nn/init.h>
 
 #include "perceive/nn/checks.h"
+#include "perceive/nn/heads.h"
 #include "perceive/nn/length_projection.h"
 #include "perceive/nn/seed.h"
 
 namespace perceive::nn {
 namespace {
-
-at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
-  return x.unflatten(2, {heads, x.size(2) / heads}).transpose(1, 2);
-}
 
 int64_t width_of(const LinformerAttentionOptions& options, int64_t channels) {
   return options.heads * options.head_channels.value_or(channels / options.heads);
@@ -55,7 +52,7 @@ at::Tensor LinformerAttentionImpl::forward(const at::Tensor& x, const at::Tensor
     options.seed = draw_seed();
   }
   const auto attended = options_.causal ? in_blocks(x, mask, options) : whole(x, mask, options);
-  return output_->forward(attended.transpose(1, 2).flatten(2));
+  return output_->forward(merge_heads(attended));
 }
 
 at::Tensor LinformerAttentionImpl::whole(const at::Tensor& x, const at::Tensor& mask,

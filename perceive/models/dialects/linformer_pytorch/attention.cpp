@@ -5,6 +5,7 @@
 
 #include "perceive/io/names.h"
 #include "perceive/nn/checkpoint.h"
+#include "perceive/nn/heads.h"
 #include "perceive/nn/seed.h"
 
 namespace perceive::models::linformer_pytorch {
@@ -14,10 +15,6 @@ at::Tensor weight_of(const std::vector<torch::nn::Linear>& linears) {
   std::vector<at::Tensor> weights;
   for (const auto& linear : linears) weights.push_back(linear->weight);
   return at::cat(weights);
-}
-
-at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
-  return x.unflatten(2, {heads, x.size(2) / heads}).transpose(1, 2);
 }
 
 std::vector<nn::LengthProjection> projections(const std::vector<EF>& all) {
@@ -107,8 +104,8 @@ void MHAttentionImpl::set_causal_mask(const at::Tensor& mask) {
 at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options,
                                         Weights* weights) {
   if (causal_mask_.defined()) {
-    const auto k = split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
-    const auto v = split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
+    const auto k = nn::split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
+    const auto v = nn::split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
     return attend(q, k, v, as_mask(causal_mask_, q), options, weights);
   }
   options.causal = options_.causal_rows.has_value();
@@ -128,8 +125,8 @@ at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context
     options.dropout = options_.dropout;
     options.seed = nn::draw_seed();
   }
-  const auto q = split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
-  if (options_.full_attention) return attend_full(q, context, options, weights).transpose(1, 2).flatten(2);
+  const auto q = nn::split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
+  if (options_.full_attention) return nn::merge_heads(attend_full(q, context, options, weights));
 
   at::Tensor k, v;
   if (e_.size() == 1 && e_.front().is(f_.front())) {
@@ -149,7 +146,7 @@ at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context
                     "causal: the mask is made for dim_k = ", mask.defined() ? mask.size(-1) : 0,
                     " rows of keys, but here are ", k.size(2),
                     "; k_reduce_by_layer must be 0 with causal, and a convolution must give dim_k rows");
-  return attend(q, k, v, as_mask(mask, q), options, weights).transpose(1, 2).flatten(2);
+  return nn::merge_heads(attend(q, k, v, as_mask(mask, q), options, weights));
 }
 
 at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras) {

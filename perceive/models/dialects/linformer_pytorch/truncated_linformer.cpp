@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "perceive/nn/checkpoint.h"
+#include "perceive/nn/heads.h"
 #include "perceive/nn/seed.h"
 #include "perceive/ops/attend.h"
 
@@ -61,7 +62,7 @@ at::Tensor TruncatedAttentionImpl::attend(const at::Tensor& q, const at::Tensor&
   const int64_t beyond = std::max<int64_t>(0, config_.dim_k - k.size(1));
   const auto keys = at::constant_pad_nd(heads(key, k), {0, 0, 0, beyond});
   const auto values = at::constant_pad_nd(heads(value, v), {0, 0, 0, beyond});
-  return ops::attend(heads(query, q), keys, values, {}, options).out.transpose(1, 2).flatten(2);
+  return nn::merge_heads(ops::attend(heads(query, q), keys, values, {}, options).out);
 }
 
 at::Tensor TruncatedAttentionImpl::forward(const at::Tensor& x) {

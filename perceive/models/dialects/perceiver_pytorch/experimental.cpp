@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "perceive/models/dialects/perceiver_pytorch/weights.h"
+#include "perceive/nn/heads.h"
 #include "perceive/nn/learned_array.h"
 
 namespace perceive::models::perceiver_pytorch {
@@ -29,13 +30,11 @@ class LinearAttention : public torch::nn::Module {
         dropout_(dropout) {}
   at::Tensor forward(const at::Tensor& x) {
     const auto parts = query_key_value_->forward(norm_->forward(x)).chunk(3, -1);
-    const auto heads = [](const at::Tensor& part) {
-      return part.view({part.size(0), part.size(1), kHeads, kWidth}).transpose(1, 2);
-    };
+    const auto heads = [](const at::Tensor& part) { return nn::split_heads(part, kHeads); };
     const auto q = (heads(parts[0]) / std::sqrt(static_cast<double>(kWidth))).softmax(-1),
                k = heads(parts[1]).softmax(-2);
     const auto y = at::matmul(heads(parts[2]), at::matmul(q.transpose(-1, -2), k));
-    return at::dropout(output_->forward(y.transpose(1, 2).flatten(2)), dropout_, is_training());
+    return at::dropout(output_->forward(nn::merge_heads(y)), dropout_, is_training());
   }
 
  private:
