@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "perceive/nn/checkpoint.h"
+#include "perceive/nn/heads.h"
 #include "perceive/nn/rotary.h"
 
 namespace perceive::nn {
@@ -45,6 +46,7 @@ at::Tensor fill_empty(at::Tensor& q, std::vector<Keys>& keys, const ReadOptions&
 
 struct Projected {
   at::Tensor k, v;  // [B, H, m, D], [B, H, m, Dv]
+  int64_t first;    // the block's first key among all
 };
 
 Projected project(const Keys& keys, int64_t rotary_channels, int64_t first) {
@@ -56,12 +58,11 @@ Projected project(const Keys& keys, int64_t rotary_channels, int64_t first) {
   }
   if (p.normalize) x = at::layer_norm(x, {x.size(2)}, p.norm_weight, p.norm_bias, p.norm_eps);
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias) {
-    const auto y = at::linear(x, weight, bias);
-    return y.view({y.size(0), y.size(1), p.heads, y.size(2) / p.heads}).transpose(1, 2);
+    return split_heads(at::linear(x, weight, bias), p.heads);
   };
   auto k = heads(p.key_weight, p.key_bias);
   if (rotary_channels > 0) k = rotate(k, rotary_channels, first);
-  return {k, heads(p.value_weight, p.value_bias)};
+  return {k, heads(p.value_weight, p.value_bias), first};
 }
 
 // Gives one tensor of the queries and a block's keys and values. Runs again for its gradients, long after its caller
@@ -157,7 +158,9 @@ at::Tensor merge_blocks(
 at::Tensor read_rotated(const at::Tensor& q, const std::vector<Keys>& keys, const ReadOptions& options) {
   return merge_blocks(rotate(q, options.rotary_channels), keys, options.rotary_channels,
                       [=](const at::Tensor& queries, const Projected& block, const at::Tensor& mask) {
-                        return ops::attend(queries, block.k, block.v, mask, options.attend);
+                        auto here = options.attend;
+                        here.seed += block.first;  // a pattern of dropped weights of its own for each block
+                        return ops::attend(queries, block.k, block.v, mask, here);
                       });
 }
 

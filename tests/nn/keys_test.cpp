@@ -171,6 +171,21 @@ TEST(ReadPenalty, RoundsTheScoresOfSamplesWithoutKeys) {
   EXPECT_LT(rounding, 1e-2);
 }
 
+// Weights all equal, values of +1 in the first block of keys and of -1 in the second: were the same weights dropped in
+// both, their sum would be zero everywhere.
+TEST(ReadBlocks, DropOtherWeightsInEach) {
+  constexpr int64_t kBlock = 64, kRows = 65536;
+  ops::Projection p;
+  p.key_weight = at::zeros({2, 1});
+  p.value_weight = at::ones({1, 1});
+  const auto values = at::cat({at::ones({1, kBlock, 1}), -at::ones({1, kBlock, 1})}, 1);
+  ReadOptions options{.rotary_channels = 2};
+  options.attend.dropout = 0.5;
+  const auto out = read(at::zeros({1, 1, kRows, 2}), {{ops::Source::of(values), p}}, options);
+  EXPECT_GT(out.ne(0).to(at::kFloat).mean().item<float>(), 0.5);
+  EXPECT_NEAR(out.mean().item<float>(), 0.0, 0.01);
+}
+
 TEST(ReadBlocks, RefuseASourceInChunks) {
   const auto source = ops::Source::in_chunks(
       [](int64_t, int64_t count) {
