@@ -12,16 +12,6 @@
 namespace perceive::models {
 namespace {
 
-std::shared_ptr<nn::InputAdapter> make_adapter(const nn::SequenceInputOptions& options) {
-  return nn::SequenceInput(options).ptr();
-}
-std::shared_ptr<nn::InputAdapter> make_adapter(const nn::ImageInputOptions& options) {
-  return nn::ImageInput(options).ptr();
-}
-std::shared_ptr<nn::InputAdapter> make_adapter(const nn::TokenInputOptions& options) {
-  return nn::TokenInput(options).ptr();
-}
-
 void check_name(const std::string& name, const std::vector<std::string>& before) {
   const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -69,7 +59,7 @@ NamedPerceiverImpl::NamedPerceiverImpl(const NamedPerceiverOptions& options, con
   for (const auto& input : options.inputs) {
     check_name(input.name, names_);
     names_.push_back(input.name);
-    adapters_.push_back(std::visit([](const auto& adapter) { return make_adapter(adapter); }, input.adapter));
+    adapters_.push_back(std::visit([](const auto& adapter) { return nn::make_input(adapter); }, input.adapter));
     list->register_module(input.name, adapters_.back());
   }
   if (names_.empty()) names_ = {"data"};

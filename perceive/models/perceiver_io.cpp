@@ -14,12 +14,6 @@
 namespace perceive::models {
 namespace {
 
-std::shared_ptr<nn::InputAdapter> make_adapter(const nn::ImageInputOptions& options) {
-  return nn::ImageInput(options).ptr();
-}
-std::shared_ptr<nn::InputAdapter> make_adapter(const nn::TokenInputOptions& options) {
-  return nn::TokenInput(options).ptr();
-}
 std::shared_ptr<nn::OutputAdapter> make_adapter(const nn::ClassificationOutputOptions& options,
                                                 const nn::InputAdapter&) {
   return nn::ClassificationOutput(options).ptr();
@@ -93,7 +87,7 @@ void check(const PerceiverIOOptions& options) {
 
 PerceiverIOImpl::PerceiverIOImpl(const PerceiverIOOptions& options) : tokens_to_tokens_(tokens_to_tokens(options)) {
   check(options);
-  input_ = register_module("input", std::visit([](const auto& input) { return make_adapter(input); }, options.input));
+  input_ = register_module("input", std::visit([](const auto& input) { return nn::make_input(input); }, options.input));
   encoder_ = register_module("encoder", nn::Encoder(options.encoder, input_->width()));
   auto output = std::visit([&](const auto& choice) { return make_adapter(choice, *input_); }, options.output);
   decoder_ =

@@ -4,6 +4,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <memory>
 #include <vector>
 
 #include "perceive/ops/source.h"
@@ -49,5 +50,10 @@ class ImageInputImpl : public InputAdapter {
   ops::Positions placed_;  // positions_ in the dtype and on the device of the last input
 };
 TORCH_MODULE(ImageInput);
+
+// An adapter by its options, for a choice of them.
+inline std::shared_ptr<InputAdapter> make_input(const ImageInputOptions& options) {
+  return ImageInput(options).ptr();
+}
 
 }  // namespace perceive::nn

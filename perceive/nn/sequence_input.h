@@ -36,6 +36,10 @@ class SequenceInputImpl : public InputAdapter {
 };
 TORCH_MODULE(SequenceInput);
 
+inline std::shared_ptr<InputAdapter> make_input(const SequenceInputOptions& options) {
+  return SequenceInput(options).ptr();
+}
+
 struct TokenInputOptions {
   static constexpr const char* kName = "tokens";
   int64_t vocabulary = 256;
@@ -74,6 +78,10 @@ class TokenInputImpl : public InputAdapter {
   at::Tensor positions_;
 };
 TORCH_MODULE(TokenInput);
+
+inline std::shared_ptr<InputAdapter> make_input(const TokenInputOptions& options) {
+  return TokenInput(options).ptr();
+}
 
 // Throws c10::ValueError that names the first id outside of [0, vocabulary) and where it stands.
 void check_token_ids(const at::Tensor& ids, int64_t vocabulary);
