@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "perceive/core/error.h"
 #include "perceive/data/image.h"
@@ -19,71 +18,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool named_as_image(const fs::path& path) {
-  std::string extension = path.extension().native();
+bool named_as_image(const std::string& path) {
+  std::string extension = fs::path(path).extension().native();
   for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
-class Search {
- public:
-  void add(const std::string& argument) {
-    std::error_code error;
-    const auto status = fs::status(argument, error);
-    if (!fs::exists(status)) {
-      throw core::DataError(fmt::format("{}: no such file or folder", argument));
-    }
-    if (!fs::is_directory(status)) {
-      list_.files.push_back(argument);
-      return;
-    }
-    const size_t before = list_.files.size();
-    add_folder(argument);
-    std::sort(list_.files.begin() + before, list_.files.end());
-  }
-
-  ImageList take() { return std::move(list_); }
-
- private:
-  void add_folder(const fs::path& root) {
-    std::vector<fs::path> folders{root};
-    std::set<fs::path> entered;
-    while (!folders.empty()) {
-      const fs::path folder = std::move(folders.back());
-      folders.pop_back();
-      std::error_code error;
-      if (!entered.insert(fs::canonical(folder, error)).second) continue;
-      auto entries = fs::directory_iterator(folder, error);
-      for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-        // A link into nowhere or in a circle has no status: it is no picture, and no error.
-        std::error_code dangling;
-        const auto status = fs::status(entries->path(), dangling);
-        if (fs::is_directory(status)) {
-          folders.push_back(entries->path());
-        } else if (fs::is_regular_file(status) && named_as_image(entries->path())) {
-          list_.files.push_back(entries->path().native());
-        } else {
-          ++list_.skipped;
-        }
-      }
-      if (error) throw core::DataError(fmt::format("{}: cannot be read: {}", folder.native(), error.message()));
-    }
-  }
-
-  ImageList list_;
-};
-
 }  // namespace
 
-ImageList list_images(const std::vector<std::string>& files_and_folders) {
-  Search search;
-  for (const auto& argument : files_and_folders) search.add(argument);
-  ImageList list = search.take();
-  if (list.files.empty()) {
-    throw core::DataError(fmt::format("no .png, .jpg or .jpeg file in {} ({} other files there)",
-                                      fmt::join(files_and_folders, ", "), list.skipped));
-  }
-  return list;
+FileList list_images(const std::vector<std::string>& files_and_folders) {
+  return list_files(files_and_folders, named_as_image, ".png, .jpg or .jpeg");
 }
 
 void check(const ImageFilesOptions& o) {

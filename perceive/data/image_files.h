@@ -2,19 +2,13 @@
 #pragma once
 
 #include "perceive/data/dataset.h"
+#include "perceive/data/file_list.h"
 #include "perceive/data/normalize.h"
 
 namespace perceive::data {
 
-struct ImageList {
-  std::vector<std::string> files;
-  int64_t skipped = 0;  // files in the folders that are no pictures by their names
-};
-
-// The files named, and all .png, .jpg and .jpeg files (in any case) in the folders named and below them, each folder's
-// sorted by name. Links are followed, and each folder is entered once. Throws core::DataError where an argument does
-// not exist, a folder cannot be read, or there is nothing at all.
-ImageList list_images(const std::vector<std::string>& files_and_folders);
+// The files named, and all .png, .jpg and .jpeg files (in any case) of the folders named.
+FileList list_images(const std::vector<std::string>& files_and_folders);
 
 struct ImageFilesOptions {
   std::vector<int64_t> image_shape{28, 28, 1};  // of the model: [H, W, C], or [C, H, W]; C is 1 or 3

@@ -12,7 +12,7 @@ namespace perceive::data {
 Split random_split(int64_t count, int64_t val_split, int64_t seed) {
   if (val_split >= count) {
     throw core::DataError(
-        fmt::format("val_split: expected less than the {} training images, got {}", count, val_split));
+        fmt::format("val_split: expected less than the {} training examples, got {}", count, val_split));
   }
   auto generator = at::make_generator<at::CPUGeneratorImpl>(static_cast<uint64_t>(seed));
   const at::Tensor order = at::randperm(count, generator, at::kLong);

@@ -187,7 +187,7 @@ TEST(Cifar10, RefusesOptionsOutOfRange) {
   auto options = options_in(folder);
   options.val_split = 20;
   expect_error<core::DataError>([&] { Cifar10(options).train(); },
-                                "val_split: expected less than the 20 training images, got 20");
+                                "val_split: expected less than the 20 training examples, got 20");
   options.val_split = -1;
   expect_error<core::ConfigError>([&] { Cifar10{options}; }, "val_split: expected 0 or more, got -1");
   options = options_in(folder);

@@ -225,7 +225,7 @@ TEST(Mnist, RefusesOptionsOutOfRange) {
   auto options = options_in(folder);
   options.val_split = 13;
   expect_error<core::DataError>([&] { MnistDataModule(options).train(); },
-                                "val_split: expected less than the 13 training images, got 13");
+                                "val_split: expected less than the 13 training examples, got 13");
   options.val_split = -1;
   expect_error<core::ConfigError>([&] { MnistDataModule{options}; }, "val_split: expected 0 or more, got -1");
   for (const int64_t crop : {-1, 0, 29}) {

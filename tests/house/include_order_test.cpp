@@ -13,7 +13,7 @@
 namespace perceive {
 namespace {
 
-const std::vector<std::string> kOrder{"core", "kernels", "ops", "nn", "data", "io", "models", "train", "cli"};
+const std::vector<std::string> kOrder{"core", "kernels", "ops", "nn", "io", "data", "models", "train", "cli"};
 const std::set<std::pair<std::string, std::string>> kForbidden{{"data", "nn"}, {"train", "models"}};
 constexpr int64_t kLongestFile = 700;
 
