@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "perceive/core/error.h"
 #include "perceive/core/json.h"
@@ -17,7 +18,12 @@ namespace fs = std::filesystem;
 
 // By what a task calls its model.
 const std::map<std::string, std::string> kTaskModels{{"ImageClassifier", "perceiver_io.image_classifier"},
+                                                     {"TextClassifier", "perceiver_io.text_classifier"},
+                                                     {"MaskedLanguageModel", "perceiver_io.masked_lm"},
                                                      {"PerceiverIO", "perceive.PerceiverIO"}};
+// What a task's model has besides its class's arguments.
+const std::set<std::string> kTaskArguments{"mlm_ckpt", "clf_ckpt", "freeze_encoder", "masked_samples",
+                                           "num_predictions"};
 
 nlohmann::json of_checkpoint(const fs::path& folder) {
   const auto file = folder / "state.json";
@@ -30,7 +36,9 @@ nlohmann::json of_checkpoint(const fs::path& folder) {
   if (!model.contains("class_path")) return fail("config.model has no class_path");
   const auto known = kTaskModels.find(model.at("class_path").get<std::string>());
   if (known == kTaskModels.end()) return fail("config.model is of no class that can be run by itself");
-  return {{"class", known->second}, {"args", model.value("init_args", nlohmann::json::object())}};
+  auto arguments = model.value("init_args", nlohmann::json::object());
+  for (const auto& name : kTaskArguments) arguments.erase(name);
+  return {{"class", known->second}, {"args", arguments}};
 }
 
 }  // namespace

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include "cli/tasks/img_clf_inputs.h"
 #include "cli/tasks/img_clf_models.h"
 #include "cli/tasks/img_clf_pictures.h"
-#include "cli/tasks/img_clf_predictions.h"
+#include "cli/tasks/link.h"
+#include "cli/tasks/predictions.h"
 #include "perceive/core/error.h"
 #include "perceive/core/terminal.h"
 #include "perceive/data/cifar.h"
@@ -17,16 +19,6 @@ namespace {
 
 using Options = TaskOptions<std::variant<data::FashionMnistOptions, data::MnistDataModuleOptions, data::Cifar10Options>,
                             ImageModelOptions>;
-
-// What make() gives; what it refuses is said to be in `group` of the options.
-template <class Make>
-auto in_group(const char* group, Make&& make) {
-  try {
-    return make();
-  } catch (const core::ConfigError& error) {
-    throw core::ConfigError(fmt::format("{}: {}", group, error.what()));
-  }
-}
 
 std::unique_ptr<data::ImageDataModule> make_data(const data::FashionMnistOptions& options) {
   return std::make_unique<data::FashionMnist>(options);
@@ -82,17 +74,17 @@ class ImgClf : public Task {
 
   void predict(train::Trainer& trainer, const PredictRequest& request, const std::filesystem::path& checkpoint,
                const std::filesystem::path& output) override {
-    PredictionOptions wanted{names().classes, request.top_k, {}, checkpoint.string()};
-    std::vector<ImagePrediction> predictions;
+    PredictionOptions wanted{names().classes, request.top_k.value_or(1), {}, checkpoint.string()};
+    std::vector<Prediction> predictions;
     if (request.inputs.empty()) {
-      wanted.image = [](int64_t index) { return fmt::format("test {}", index); };
-      predictions = predict_images(trainer, learner(), data(), wanted);
+      wanted.input = [](int64_t index) { return fmt::format("test {}", index); };
+      predictions = predict_classes(trainer, learner(), data(), wanted);
     } else {
       const auto inputs = image_inputs(request.inputs);
-      wanted.image = [&](int64_t index) { return inputs.files().file(index); };
-      predictions = predict_images(trainer, learner(), inputs, wanted);
+      wanted.input = [&](int64_t index) { return inputs.files().file(index); };
+      predictions = predict_classes(trainer, learner(), inputs, wanted);
     }
-    write_csv(predictions, output);
+    write_csv(predictions, "image", output);
     const size_t rows = request.inputs.empty() ? kRowsShown : predictions.size();
     core::write_all(1, table(predictions, rows));
     core::write_all(1, fmt::format("{} images, in {}\n", predictions.size(), output.string()));

@@ -2,22 +2,12 @@
 #include "cli/tasks/img_clf_models.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include "cli/tasks/link.h"
 #include "perceive/core/error.h"
 
 namespace perceive::cli {
 namespace {
-
-// Puts what the data says into an option of the model, which nobody may have set to something else.
-template <class T>
-void link_option(const char* key, T& option, const T& standard, const T& linked) {
-  if (option != standard && option != linked) {
-    throw core::ConfigError(
-        fmt::format("{}: this follows from the data, which says {}; got {}. Leave it out", key, linked, option));
-  }
-  option = linked;
-}
 
 void link(ImageClassifierOptions& model, const data::ImageDataModule& data) {
   const ImageClassifierOptions standard;

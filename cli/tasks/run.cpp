@@ -139,8 +139,8 @@ std::string details(const std::function<std::unique_ptr<Task>()>& make, Stage st
   std::string text;
   if (stage == Stage::predict) {
     text +=
-        "Behind the options: files and folders to predict; none: the test set.\n"
-        "  --top_k=1        answers to each\n"
+        "Behind the options: files and folders to predict, - for the lines of standard input; none: the test set.\n"
+        "  --top_k=N        answers to each\n"
         "  --output=FILE    default: predictions.csv in the run's folder\n";
   }
   text += stage == Stage::fit

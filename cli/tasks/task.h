@@ -41,8 +41,8 @@ void visit(TaskOptions<Data, Model>& o, Visitor&& field) {
 
 // What predict was asked for besides the configuration.
 struct PredictRequest {
-  std::vector<std::string> inputs;              // files and folders; none: the data's own
-  int64_t top_k = 1;                            // answers to each
+  std::vector<std::string> inputs;              // files and folders, or as the task has it; none: the data's own
+  std::optional<int64_t> top_k;                 // answers to each; nothing: as the task has it
   std::optional<std::filesystem::path> output;  // file to write; else one in the run's folder
 };
 

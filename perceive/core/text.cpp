@@ -67,6 +67,18 @@ std::string in_quotes(std::string_view text) {
   return result + (text.empty() ? "'" : "…'");
 }
 
+std::string shortened(std::string_view text, size_t most) {
+  std::string line;
+  size_t characters = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool begins = (byte & 0xC0) != 0x80;  // of a character in UTF-8
+    if (begins && ++characters > most) return line + "…";
+    line += byte < 0x20 || byte == 0x7F ? ' ' : c;
+  }
+  return line;
+}
+
 size_t edit_distance(std::string_view a, std::string_view b) {
   // Rows i - 2, i - 1 and i of the table of distances between prefixes.
   std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);

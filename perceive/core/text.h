@@ -13,6 +13,9 @@ std::string join(const std::vector<std::string>& words, std::string_view separat
 // 'text', with control characters escaped and a long one cut, so that it can stand in a message.
 std::string in_quotes(std::string_view text);
 
+// `text` on one line, with … for what is behind the first `most` characters.
+std::string shortened(std::string_view text, size_t most);
+
 // Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
 size_t edit_distance(std::string_view a, std::string_view b);
 // The candidate a user who wrote `name` most likely meant, or "" where none is close. Letter case does not count.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "perceive/core/error.h"
@@ -141,6 +142,13 @@ std::string TokenDataset::fingerprint() const {
   }
   return fmt::format("{} of {} texts, {} tokens, crc32 {:08x}", size(), tokens_->ends.size(), tokens_->ids.size(0),
                      sum);
+}
+
+Batch encode_batch(const Texts& texts, const Tokenizer& tokenizer, int64_t length) {
+  const auto tokens = encode(texts, tokenizer, {.length = length, .progress = false});
+  std::vector<int64_t> all(static_cast<size_t>(texts.size()));
+  std::iota(all.begin(), all.end(), 0);
+  return TokenDataset(std::make_shared<const Tokens>(tokens), pad_id(tokenizer)).batch(all, 0);
 }
 
 int64_t pad_id(const Tokenizer& tokenizer) {

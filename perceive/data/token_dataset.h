@@ -43,6 +43,9 @@ class TokenDataset : public Dataset {
   at::Tensor labels_, order_;
 };
 
+// All texts as one batch, cut after `length` tokens.
+Batch encode_batch(const Texts& texts, const Tokenizer& tokenizer, int64_t length);
+
 // The id behind the end of a text. Throws core::ConfigError for a tokenizer without [PAD].
 int64_t pad_id(const Tokenizer& tokenizer);
 

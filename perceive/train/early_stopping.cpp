@@ -13,7 +13,8 @@ namespace perceive::train {
 
 void check(const EarlyStoppingOptions& o) {
   if (o.monitor.empty()) {
-    throw core::ConfigError("trainer.early_stopping.monitor: expected the name of a metric, such as val_loss, got none");
+    throw core::ConfigError(
+        "trainer.early_stopping.monitor: expected the name of a metric, such as val_loss, got none");
   }
   if (!(o.min_delta >= 0)) {
     throw core::ConfigError(fmt::format("trainer.early_stopping.min_delta: expected 0 or more, got {}", o.min_delta));

@@ -9,6 +9,7 @@
 #include "perceive/core/error.h"
 #include "perceive/core/log.h"
 #include "perceive/core/progress.h"
+#include "perceive/train/autocast.h"
 #include "perceive/train/evaluation.h"
 #include "perceive/train/random.h"
 
@@ -53,7 +54,9 @@ void Fit::sanity_check() {
                                .show_progress = options_.enable_progress_bar,
                                .precision = options_.precision,
                                .stop = [this] { return signals_.received() != 0; }});
-  if (means) check_metrics(means->values("val_"));
+  if (!means) return;
+  check_metrics(means->values("val_"));
+  log_samples();
 }
 
 // A monitor that is not there is told at once, not after an epoch. Those of training come later.
@@ -110,6 +113,7 @@ bool Fit::validate() {
                       .show_progress = options_.enable_progress_bar,
                       .precision = options_.precision,
                       .stop = [this] { return signals_.received() != 0 || out_of_time(); }});
+    if (means) log_samples();
   }
   if (!means) return false;
   const Metrics values = means->values("val_");
@@ -175,6 +179,17 @@ void Fit::log(const Metrics& metrics) {
   Logger::Scalars row = metrics;
   row["epoch"] = static_cast<double>(at_.epoch);
   for (const auto& logger : loggers_) logger->log_scalars(at_.step, row);
+}
+
+// The caller keeps the random state.
+void Fit::log_samples() {
+  if (loggers_.empty()) return;
+  const at::NoGradGuard no_grad;
+  const EvaluationMode evaluation(module_);
+  const Autocast autocast(options_.precision == Precision::bf16);
+  for (const auto& [tag, text] : learner_.samples()) {
+    for (const auto& logger : loggers_) logger->log_text(at_.step, tag, text);
+  }
 }
 
 FitResult Fit::result() const {

@@ -29,7 +29,7 @@ class Fit {
  private:
   // fit_setup.cpp
   void check_monitors() const;
-  Schedule complete_schedule(const std::optional<ScheduleOptions>& options) const;
+  Schedule complete_schedule(std::optional<ScheduleOptions> options) const;
   void open_folder(const std::filesystem::path& runs);
   void open_loggers();
   void say_what_will_run() const;
@@ -45,6 +45,7 @@ class Fit {
   bool out_of_time() const;
   void stop(StopReason reason, const std::string& message);
   void log(const Metrics& metrics);
+  void log_samples();
   FitResult result() const;
 
   // fit_step.cpp

@@ -11,6 +11,7 @@
 #include "perceive/train/csv_logger.h"
 #include "perceive/train/fit.h"
 #include "perceive/train/tensorboard_logger.h"
+#include "perceive/train/text_logger.h"
 
 namespace perceive::train {
 namespace {
@@ -107,8 +108,9 @@ void Fit::check_monitors() const {
   if (const auto monitor = schedule_.monitor()) needs(*monitor, "lr_scheduler.monitor");
 }
 
-Schedule Fit::complete_schedule(const std::optional<ScheduleOptions>& options) const {
+Schedule Fit::complete_schedule(std::optional<ScheduleOptions> options) const {
   if (!options) return Schedule(std::nullopt, optimizer_.lr());
+  options = with_rate(*options, optimizer_.lr());
   check(*options);
   const int64_t steps_per_epoch = (batches_ + options_.accumulate_grad_batches - 1) / options_.accumulate_grad_batches;
   const bool by_step = interval(*options) == Interval::step;
@@ -149,6 +151,7 @@ void Fit::open_loggers() {
   const auto warn = [](const std::string& message) { core::log_warning(message); };
   loggers_.push_back(std::make_unique<CsvLogger>(folder_->path() / "metrics.csv", warn, at_.step));
   loggers_.push_back(std::make_unique<TensorBoardLogger>(folder_->path(), warn, at_.step));
+  loggers_.push_back(std::make_unique<TextLogger>(folder_->path(), warn, at_.step));
 }
 
 void Fit::say_what_will_run() const {

@@ -1,4 +1,5 @@
-// LAMB (You et al. 2019, arXiv 1904.00962) as pytorch-lamb has it, which flash-perceiver's CIFAR-10 example trains with.
+// LAMB (You et al. 2019, arXiv 1904.00962) as pytorch-lamb has it, which flash-perceiver's CIFAR-10 example trains
+// with.
 #pragma once
 
 #include <torch/optim/optimizer.h>

@@ -26,6 +26,8 @@ class Learner {
   virtual StepOutput step(const data::Batch& batch, Stage stage) = 0;
   // What the model says of a batch, by name; for predict.
   virtual data::Batch predict(const data::Batch& batch) = 0;
+  // What the model makes of some examples by now, in words, by tag: logged as text after each validation.
+  virtual std::map<std::string, std::string> samples() { return {}; }
 };
 
 }  // namespace perceive::train

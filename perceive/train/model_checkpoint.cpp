@@ -43,10 +43,10 @@ void check(const ModelCheckpointOptions& o) {
     throw core::ConfigError(fmt::format("trainer.checkpoint.save_top_k: expected -1 or more, got {}", o.save_top_k));
   }
   if (!o.monitor && o.save_top_k > 1) {
-    throw core::ConfigError(
-        fmt::format("trainer.checkpoint.save_top_k: expected -1, 0 or 1 where monitor is null and nothing says which is best, "
-                    "got {}",
-                    o.save_top_k));
+    throw core::ConfigError(fmt::format(
+        "trainer.checkpoint.save_top_k: expected -1, 0 or 1 where monitor is null and nothing says which is best, "
+        "got {}",
+        o.save_top_k));
   }
   if (o.filename.empty()) throw core::ConfigError("trainer.checkpoint.filename: expected a name, got none");
   if (o.every_n_train_steps && *o.every_n_train_steps < 1) {

@@ -171,6 +171,11 @@ Interval interval(const ScheduleOptions& options) {
       options);
 }
 
+ScheduleOptions with_rate(ScheduleOptions options, double lr) {
+  if (auto* o = std::get_if<OneCycleLROptions>(&options); o && !o->max_lr) o->max_lr = lr;
+  return options;
+}
+
 ScheduleOptions with_length(ScheduleOptions options, std::optional<int64_t> planned) {
   if (auto* o = std::get_if<OneCycleLROptions>(&options); o && !o->total_steps) {
     if (o->epochs && o->steps_per_epoch) planned = *o->epochs * *o->steps_per_epoch;

@@ -75,7 +75,7 @@ constexpr auto enum_names(Anneal) {
 }
 struct OneCycleLROptions {
   static constexpr const char* kName = "OneCycleLR";
-  std::optional<double> max_lr;  // required
+  std::optional<double> max_lr;
   std::optional<int64_t> total_steps;
   std::optional<int64_t> epochs;
   std::optional<int64_t> steps_per_epoch;
@@ -164,6 +164,8 @@ void check(const ScheduleOptions& options);
 std::string name(const ScheduleOptions& options);
 Interval interval(const ScheduleOptions& options);
 
+// The same with the optimizer's rate where OneCycleLR is not told its highest.
+ScheduleOptions with_rate(ScheduleOptions options, double lr);
 // The same with the length of the run where OneCycleLR or CosineWithWarmupLR are not told theirs; `planned` is in their
 // interval, and nothing where the run has no known end.
 ScheduleOptions with_length(ScheduleOptions options, std::optional<int64_t> planned);
@@ -221,7 +223,7 @@ void visit(CosineAnnealingWarmRestartsOptions& o, Visitor&& field) {
 }
 template <class Visitor>
 void visit(OneCycleLROptions& o, Visitor&& field) {
-  field("max_lr", o.max_lr, "highest rate; required");
+  field("max_lr", o.max_lr, "highest rate; default: the optimizer's");
   field("total_steps", o.total_steps, "length of the cycle; null: epochs * steps_per_epoch, or that of the run");
   field("epochs", o.epochs, "epochs of the cycle, where total_steps is null");
   field("steps_per_epoch", o.steps_per_epoch, "steps of each, where total_steps is null");

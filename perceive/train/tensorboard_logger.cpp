@@ -115,7 +115,7 @@ void TensorBoardLogger::log_text(int64_t step, const std::string& tag, std::stri
                            .bytes(tensor::kString, text);
   const auto plugin = Message().bytes(metadata::kPluginName, "text");
   const auto value = Message()
-                         .bytes(summary::kTag, tag)
+                         .bytes(summary::kTag, tag + "/text_summary")  // as torch's SummaryWriter has it
                          .bytes(summary::kTensor, content.str())
                          .bytes(summary::kMetadata, Message().bytes(metadata::kPluginData, plugin.str()).str());
   write(step, event::kSummary, Message().bytes(summary::kValue, value.str()).str());

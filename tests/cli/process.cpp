@@ -55,7 +55,8 @@ Process::Process(const std::vector<std::string>& arguments, const Surroundings& 
     : folder_(fresh_folder("_output")) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  write(folder_ / "in", surroundings.input);
+  posix_spawn_file_actions_addopen(&actions, 0, (folder_ / "in").c_str(), O_RDONLY, 0);
   int ends[2] = {-1, -1};
   if (surroundings.stdout_closed_pipe) {
     if (pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category());

@@ -22,6 +22,7 @@ struct Surroundings {
   std::vector<std::string> unset;     // names
   std::filesystem::path folder = {};  // working directory; empty: the test's
   bool stdout_closed_pipe = false;    // stdout is a pipe that nobody reads
+  std::string input = {};             // of stdin
 };
 
 // A running program; killed when dropped.
@@ -67,5 +68,11 @@ class Folder {
 
 std::string contents(const std::filesystem::path& file);  // "" where there is none
 void write(const std::filesystem::path& file, const std::string& text);
+
+// Words of a command line.
+inline std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
 
 }  // namespace perceive::tests

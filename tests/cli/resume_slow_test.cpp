@@ -8,6 +8,7 @@
 
 #include "tests/cli/process.h"
 #include "tests/cli/tiny.h"
+#include "tests/cli/tiny_text.h"
 
 namespace perceive::tests {
 namespace {
@@ -106,6 +107,31 @@ TEST_F(Resume, ASecondInterruptEndsAtOnce) {
   process.signal(SIGINT);
   const int code = process.wait().code;
   EXPECT_TRUE(code == 130 || code == 75) << code;  // 75: saved before the second one came
+}
+
+// Masks are drawn anew in each epoch, and texts come from two workers.
+TEST(ResumeText, AMaskedLanguageModelGivesTheSameBytes) {
+  const Folder data;
+  write_tiny_reviews(data);
+  const auto fit = [&](const Folder& logs) {
+    return tiny_text("mlm", data, logs,
+                     {"--trainer.max_steps=60", "--model.encoder.dropout=0.1", "--data.batch_size=4"});
+  };
+  const auto last = [](const Folder& logs) { return logs / "mlm/version_0/checkpoints/last"; };
+  const Folder whole, stopped;
+  ASSERT_EQ(perceive(fit(whole)).code, 0);
+  Process process(fit(stopped));
+  while (process.running() && !fs::exists(last(stopped) / "state.json")) usleep(1000);
+  usleep(50'000);
+  process.signal(SIGTERM);
+  ASSERT_EQ(process.wait().code, 75);
+  const auto resumed = perceive({"mlm", "fit", "--ckpt_path=" + last(stopped).string()});
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  for (const auto* file : {"checkpoints/last/model.safetensors", "metrics.csv", "sample_predictions.txt"}) {
+    EXPECT_EQ(contents(stopped / ("mlm/version_0/" + std::string(file))),
+              contents(whole / ("mlm/version_0/" + std::string(file))))
+        << file;
+  }
 }
 
 TEST_F(Resume, FashionMnistFitsTestsAndPredicts) {

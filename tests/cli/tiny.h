@@ -57,9 +57,4 @@ inline std::vector<std::string> tiny(const std::string& stage, const std::filesy
   return words;
 }
 
-inline std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 }  // namespace perceive::tests

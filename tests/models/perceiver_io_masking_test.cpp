@@ -65,6 +65,17 @@ TEST(TextMasking, LeavesPaddingAndUnknownTokensAlone) {
   EXPECT_THAT(refusal([&] { masking(ids, at::ones({2, 3}, at::kBool)); }), HasSubstr("pad_mask: expected bool [2, 4]"));
 }
 
+TEST(TextMasking, MasksATextTheSameWayEachTimeWhereAsked) {
+  const TextMasking masking({.vocab_size = 100});
+  const auto ids = at::arange(64).add(3).view({4, 16});
+  const auto first = masking.same_each_time(ids);
+  at::rand({3});
+  const auto again = masking.same_each_time(ids);
+  EXPECT_TRUE(at::equal(first.ids, again.ids));
+  EXPECT_TRUE(at::equal(first.labels, again.labels));
+  EXPECT_FALSE(at::equal(first.labels.ne(-100), masking.same_each_time(ids + 1).labels.ne(-100)));
+}
+
 TEST(TextMasking, PrecedesTheModel) {
   MaskedLM model(small_masked_lm(true));
   model->eval();

@@ -4,8 +4,8 @@
 #include <torch/nn/pimpl.h>
 
 #include "perceive/models/dialects/perceiver_io/config.h"
-#include "perceive/models/dialects/perceiver_io/text_masking.h"
 #include "perceive/models/dialects/renamed.h"
+#include "perceive/models/text_masking.h"
 
 namespace perceive::models::perceiver_io {
 

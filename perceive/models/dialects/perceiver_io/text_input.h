@@ -10,6 +10,4 @@ namespace perceive::models::perceiver_io {
 at::Tensor read_text(models::PerceiverIO& model, const at::Tensor& ids, const at::Tensor& pad_mask,
                      int64_t max_seq_len);
 
-void check_pad_mask(const at::Tensor& ids, const at::Tensor& pad_mask);
-
 }  // namespace perceive::models::perceiver_io

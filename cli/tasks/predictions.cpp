@@ -1,42 +1,24 @@
-// Predictions of image classes, collected and written.
-#include "cli/tasks/img_clf_predictions.h"
+// Predictions of classes, collected and written.
+#include "cli/tasks/predictions.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "perceive/core/log.h"
 #include "perceive/core/text.h"
 #include "perceive/io/files.h"
 
 namespace perceive::cli {
-namespace {
-
-// RFC 4180: in quotes where a reader would take it apart otherwise.
-std::string cell(const std::string& text) {
+std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + "\"";
 }
 
-}  // namespace
-
-ImageInputs::ImageInputs(const std::vector<std::string>& files_and_folders, const data::ImageFilesOptions& options,
-                         const data::LoaderOptions& loader)
-    : loader_(loader) {
-  auto list = data::list_images(files_and_folders);
-  if (list.skipped > 0) core::log_info(fmt::format("{} files that are no PNG or JPEG were left out", list.skipped));
-  files_ = std::make_shared<data::ImageFiles>(std::move(list.files), options);
-}
-
-std::unique_ptr<data::Loader> ImageInputs::predict() const {
-  return std::make_unique<data::Loader>(files_, loader_);
-}
-
-std::vector<ImagePrediction> predict_images(train::Trainer& trainer, train::Learner& learner,
-                                            const data::DataModule& data, const PredictionOptions& options) {
-  std::vector<ImagePrediction> predictions;
+std::vector<Prediction> predict_classes(train::Trainer& trainer, train::Learner& learner, const data::DataModule& data,
+                                        const PredictionOptions& options) {
+  std::vector<Prediction> predictions;
   const auto name = [&](int64_t label) { return options.classes.at(static_cast<size_t>(label)); };
   trainer.predict(
       learner, data,
@@ -45,7 +27,7 @@ std::vector<ImagePrediction> predict_images(train::Trainer& trainer, train::Lear
         const auto [probabilities, labels] = all.topk(std::min(options.top_k, all.size(1)));
         const auto truths = batch.find("label");
         for (int64_t i = 0; i < labels.size(0); ++i) {
-          ImagePrediction one{options.image(static_cast<int64_t>(predictions.size())), {}, {}};
+          Prediction one{options.input(static_cast<int64_t>(predictions.size())), {}, {}};
           for (int64_t k = 0; k < labels.size(1); ++k) {
             one.answers.emplace_back(name(labels[i][k].item<int64_t>()), probabilities[i][k].item<double>());
           }
@@ -57,17 +39,19 @@ std::vector<ImagePrediction> predict_images(train::Trainer& trainer, train::Lear
   return predictions;
 }
 
-std::string table(const std::vector<ImagePrediction>& predictions, size_t rows) {
+std::string table(const std::vector<Prediction>& predictions, size_t rows, size_t widest) {
   rows = std::min(rows, predictions.size());
-  size_t image_width = 0, class_width = 0;
+  std::vector<std::string> names;
+  size_t name_width = 0, class_width = 0;
   for (size_t i = 0; i < rows; ++i) {
-    image_width = std::max(image_width, predictions[i].image.size());
+    names.push_back(core::shortened(predictions[i].input, widest));
+    name_width = std::max(name_width, names.back().size());
     for (const auto& [name, probability] : predictions[i].answers) class_width = std::max(class_width, name.size());
   }
   std::string text;
   for (size_t i = 0; i < rows; ++i) {
     const auto& one = predictions[i];
-    text += fmt::format("{:<{}}", one.image, image_width);
+    text += fmt::format("{:<{}}", names[i], name_width);
     for (const auto& [name, probability] : one.answers) {
       text += fmt::format("  {:<{}} {:.3f}", name, class_width, probability);
     }
@@ -77,16 +61,18 @@ std::string table(const std::vector<ImagePrediction>& predictions, size_t rows) 
   return text;
 }
 
-void write_csv(const std::vector<ImagePrediction>& predictions, const std::filesystem::path& file) {
-  std::string text = "image,class,probability";
+void write_csv(const std::vector<Prediction>& predictions, const std::string& input_name,
+               const std::filesystem::path& file) {
+  std::string text = input_name + ",class,probability";
   const size_t answers = predictions.empty() ? 1 : predictions.front().answers.size();
   for (size_t k = 2; k <= answers; ++k) text += fmt::format(",class_{},probability_{}", k, k);
   const bool with_truth = !predictions.empty() && predictions.front().truth;
   text += with_truth ? ",truth\n" : "\n";
   for (const auto& one : predictions) {
-    text += cell(one.image);
-    for (const auto& [name, probability] : one.answers) text += "," + cell(name) + "," + core::shortest(probability);
-    if (with_truth) text += "," + cell(*one.truth);
+    text += csv_cell(one.input);
+    for (const auto& [name, probability] : one.answers)
+      text += "," + csv_cell(name) + "," + core::shortest(probability);
+    if (with_truth) text += "," + csv_cell(*one.truth);
     text += "\n";
   }
   io::write_file(file, text);

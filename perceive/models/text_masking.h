@@ -6,7 +6,7 @@
 
 #include <optional>
 
-namespace perceive::models::perceiver_io {
+namespace perceive::models {
 
 struct TextMaskingOptions {
   int64_t vocab_size = 10003;
@@ -31,9 +31,14 @@ class TextMasking {
   // pad_mask: bool [B, l], true where a token is padding; undefined: nowhere.
   MaskedText operator()(const at::Tensor& ids, const at::Tensor& pad_mask = {},
                         const std::optional<at::Generator>& generator = std::nullopt) const;
+  // The same with draws that follow from `ids` alone: a text is masked the same way each time.
+  MaskedText same_each_time(const at::Tensor& ids, const at::Tensor& pad_mask = {}) const;
 
  private:
   TextMaskingOptions options_;
 };
 
-}  // namespace perceive::models::perceiver_io
+// Throws c10::ValueError where pad_mask is defined and not bool of the shape of `ids`.
+void check_pad_mask(const at::Tensor& ids, const at::Tensor& pad_mask);
+
+}  // namespace perceive::models

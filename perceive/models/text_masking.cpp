@@ -1,14 +1,15 @@
 // Which tokens a masked language model has to guess.
-#include "perceive/models/dialects/perceiver_io/text_masking.h"
+#include "perceive/models/text_masking.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <c10/util/StringUtil.h>
 
 #include "perceive/core/error.h"
-#include "perceive/models/dialects/perceiver_io/text_input.h"
+#include "perceive/data/random.h"
 #include "perceive/nn/sequence_input.h"
 
-namespace perceive::models::perceiver_io {
+namespace perceive::models {
 namespace {
 
 constexpr int64_t kIgnored = -100;  // what cross-entropy leaves out
@@ -41,4 +42,20 @@ MaskedText TextMasking::operator()(const at::Tensor& ids, const at::Tensor& pad_
   return {masked, ids.masked_fill(chosen.logical_not(), kIgnored)};
 }
 
-}  // namespace perceive::models::perceiver_io
+MaskedText TextMasking::same_each_time(const at::Tensor& ids, const at::Tensor& pad_mask) const {
+  const auto numbers = ids.to(at::kLong).contiguous();
+  uint64_t seed = 0;
+  for (int64_t i = 0; i < numbers.numel(); ++i) {
+    seed = data::SplitMix64(seed ^ static_cast<uint64_t>(numbers.const_data_ptr<int64_t>()[i])).next();
+  }
+  return (*this)(ids, pad_mask, at::make_generator<at::CPUGeneratorImpl>(seed));
+}
+
+void check_pad_mask(const at::Tensor& ids, const at::Tensor& pad_mask) {
+  if (!pad_mask.defined()) return;
+  TORCH_CHECK_VALUE(pad_mask.scalar_type() == at::kBool && pad_mask.sizes() == ids.sizes(), "pad_mask: expected bool ",
+                    ids.sizes(), ", true where a token is padding; got ", pad_mask.scalar_type(), " ",
+                    pad_mask.sizes());
+}
+
+}  // namespace perceive::models

@@ -1,0 +1,137 @@
+// Masked language models as perceiver-io 0.2.1's mlm script does it, on any of our data sets and models.
+#include "cli/tasks/mlm.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include "cli/tasks/link.h"
+#include "cli/tasks/mlm_predictions.h"
+#include "cli/tasks/text_data.h"
+#include "cli/tasks/text_models.h"
+#include "perceive/core/terminal.h"
+#include "perceive/data/fill_masks.h"
+#include "perceive/data/token_dataset.h"
+#include "perceive/models/text_masking.h"
+#include "perceive/train/language_model.h"
+
+namespace perceive::cli {
+namespace {
+
+struct Options : TaskOptions<TextOptions, MaskedLMOptions> {
+  Options() {
+    optimizer = train::AdamWOptions();
+    lr_scheduler = train::OneCycleLROptions{.pct_start = 0.1, .cycle_momentum = false};
+  }
+};
+
+models::TextMasking masking_for(const data::Tokenizer& tokenizer, int64_t vocabulary) {
+  const int64_t pad = data::pad_id(tokenizer);
+  models::TextMaskingOptions options{.vocab_size = vocabulary,
+                                     .unk_token_id = tokenizer.id_of("[UNK]").value_or(pad),
+                                     .mask_token_id = data::mask_id(tokenizer),
+                                     .num_special_tokens = 0};
+  for (const auto* token : {"[PAD]", "[UNK]", "[BOS]", "[EOS]", "[MASK]", "[CLS]", "[SEP]"}) {
+    options.num_special_tokens = std::max(options.num_special_tokens, tokenizer.id_of(token).value_or(-1) + 1);
+  }
+  return models::TextMasking(options);
+}
+
+class Mlm : public Task {
+ public:
+  std::string name() const override { return "mlm"; }
+  core::OptionRef options() override { return core::reflect(options_); }
+  RunOptions& run() override { return options_; }
+
+  void link() override {
+    if (!options_.data) return;
+    in_group("data", [&] {
+      keep_classes(*options_.data);
+      data_ = std::visit([](const auto& data) { return make_data(data); }, *options_.data);
+    });
+    link_model(options_.model, *data_);
+  }
+
+  data::TextDataModule& data() override {
+    if (!data_) throw core::ConfigError("data: none was chosen; give one, for instance --data=ImdbDataModule");
+    return *data_;
+  }
+
+  train::LanguageModel& learner() override {
+    if (!learner_) {
+      const auto tokenizer = data().tokenizer();
+      const auto masking = masking_for(*tokenizer, data().vocab_size());
+      const auto model = in_group("model", [&] { return make_model(options_.model); });
+      const bool fixed = !std::holds_alternative<MaskedLanguageModelOptions>(options_.model);
+      const auto prepare = [masking, fixed](const data::Batch& batch, train::Stage stage) {
+        const auto &ids = batch.at("ids"), &mask = batch.at("mask");
+        const auto [masked, labels] = fixed && stage != train::Stage::fit
+                                          ? masking.same_each_time(ids, mask.logical_not())
+                                          : masking(ids, mask.logical_not());
+        return train::TokenTask{masked, mask, labels, ids.size(0)};
+      };
+      learner_ = std::make_unique<train::LanguageModel>(
+          model.module, model.forward, prepare, [this, forward = model.forward] { return fill_samples(forward); });
+    }
+    return *learner_;
+  }
+
+  std::vector<std::filesystem::path> draw(const std::filesystem::path& /*folder*/) override { return {}; }
+
+  void predict(train::Trainer& trainer, const PredictRequest& request, const std::filesystem::path& checkpoint,
+               const std::filesystem::path& output) override {
+    auto texts = request.inputs.empty() ? samples() : texts_of(request.inputs);
+    for (auto& text : texts) text.text = data::with_mask_tokens(text.text);
+    const TextInputs inputs(data(), std::move(texts));
+    std::vector<data::FilledText> filled;
+    trainer.predict(
+        learner(), inputs,
+        [&](const data::Batch& batch, const data::Batch& said) {
+          for (auto& text : data::fill_masks(batch.at("ids"), said.at("logits"), *data().tokenizer(),
+                                             request.top_k.value_or(asked().num_predictions))) {
+            filled.push_back(std::move(text));
+          }
+        },
+        checkpoint.string());
+    write_filled(filled, inputs.texts(), output);
+    core::write_all(1, filled_text(filled, inputs.texts()));
+    core::write_all(1, fmt::format("{} texts, in {}\n", filled.size(), output.string()));
+  }
+
+ private:
+  const MaskedSamples& asked() const {
+    return std::visit([](const auto& model) -> const MaskedSamples& { return model; }, options_.model);
+  }
+  std::vector<data::NamedText> samples() const {
+    std::vector<data::NamedText> texts;
+    for (const auto& sample : asked().masked_samples) texts.push_back({sample, data::with_mask_tokens(sample)});
+    return texts;
+  }
+
+  // For TensorBoard, in Markdown.
+  std::map<std::string, std::string> fill_samples(const decltype(TextModel::forward)& forward) {
+    if (asked().masked_samples.empty()) return {};
+    const data::TextsInMemory texts(samples());
+    const auto tokenizer = data().tokenizer();
+    const auto batch = data::encode_batch(texts, *tokenizer, data().max_seq_len());
+    const auto logits = forward(batch.at("ids"), batch.at("mask"));
+    const auto filled = data::fill_masks(batch.at("ids"), logits, *tokenizer, asked().num_predictions);
+    std::string words;
+    for (size_t i = 0; i < filled.size(); ++i) {
+      words += (i == 0 ? "" : "\n\n") + texts.text(static_cast<int64_t>(i));
+      for (const auto& text : filled[i].texts) words += "  \n" + text;
+    }
+    return {{"sample predictions", words}};
+  }
+
+  Options options_;
+  std::unique_ptr<data::TextDataModule> data_;
+  std::unique_ptr<train::LanguageModel> learner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> mlm() {
+  return std::make_unique<Mlm>();
+}
+
+}  // namespace perceive::cli

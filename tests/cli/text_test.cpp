@@ -1,0 +1,151 @@
+// mlm and seq_clf, as their users call them.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "perceive/io/tensors.h"
+#include "tests/cli/tiny_text.h"
+
+namespace perceive::tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using Words = std::vector<std::string>;
+
+struct Text : testing::Test {
+  Text() { write_tiny_reviews(data); }
+  Ended fit(const std::string& task, const Words& more) const { return perceive(tiny_text(task, data, logs, more)); }
+  std::string run(const std::string& task, int version = 0) const {
+    return (logs / (task + "/version_" + std::to_string(version))).string();
+  }
+  const Folder data, logs;
+};
+
+TEST_F(Text, AMaskedLanguageModelTrainsAndShowsWhatItFills) {
+  const auto ended = fit("mlm", {"--optimizer.lr=1e-2", "--trainer.max_steps=6"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, AllOf(HasSubstr("val_loss="), HasSubstr("train_loss=")));
+  const auto samples = contents(run("mlm") + "/sample_predictions.txt");
+  EXPECT_THAT(samples, AllOf(HasSubstr("# step 0\n\nI have watched this [MASK] and it was awesome  \n"),
+                             HasSubstr("# step 3\n"), HasSubstr("# step 6\n")));
+  EXPECT_THAT(contents(run("mlm") + "/metrics.csv"), HasSubstr("lr-AdamW"));
+  EXPECT_TRUE(std::filesystem::exists(data / "imdb-tokenizer-120.json"));
+
+  const auto filled = perceive({"mlm", "predict", "--ckpt_path=" + run("mlm"), "--top_k=2", "-"},
+                               {.input = "the <MASK> was\nno mask here\n"});
+  ASSERT_EQ(filled.code, 0) << filled.err;
+  EXPECT_THAT(filled.out, AllOf(HasSubstr("the [MASK] was\n  the "), HasSubstr("(no [MASK] among"),
+                                HasSubstr("2 texts, in " + run("mlm") + "/predictions.csv")));
+  EXPECT_THAT(contents(run("mlm") + "/predictions.csv"),
+              AllOf(HasSubstr("text,mask,token,probability,token_2,probability_2\nthe [MASK] was,1,"),
+                    Not(HasSubstr("no mask here"))));
+  const auto own = perceive({"mlm", "predict", "--ckpt_path=" + run("mlm")});
+  EXPECT_THAT(own.out, HasSubstr("I have [MASK] this movie and [MASK] was really terrible\n"));
+}
+
+TEST_F(Text, AClassifierTrainsTestsAndPredicts) {
+  const auto ended = fit("seq_clf", {"--optimizer=AdamW", "--optimizer.lr=1e-2", "--trainer.max_epochs=12",
+                                     "--trainer.check_val_every_n_epoch=6"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("val_acc=1"));
+  const auto tested = perceive({"seq_clf", "test", "--ckpt_path=" + run("seq_clf")});
+  EXPECT_THAT(tested.out, HasSubstr("test_acc=1"));
+  const auto file = data / "aclImdb/test/neg/0_1.txt";
+  const auto lines = perceive({"seq_clf", "predict", "--ckpt_path=" + run("seq_clf"), file.string(), "-"},
+                              {.input = "a lovely film, great and funny\n"});
+  ASSERT_EQ(lines.code, 0) << lines.err;
+  EXPECT_THAT(lines.out, AllOf(HasSubstr("negative"), HasSubstr("a lovely film, great and funny"),
+                               HasSubstr("positive"), HasSubstr("2 texts")));
+  std::filesystem::remove_all(data / "aclImdb");  // the tokenizer stays
+  EXPECT_THAT(
+      perceive({"seq_clf", "predict", "--ckpt_path=" + run("seq_clf"), "-"}, {.input = "an awful, dull one"}).out,
+      HasSubstr("negative"));
+}
+
+TEST_F(Text, AClassifierBeginsWithAPretrainedEncoder) {
+  ASSERT_EQ(fit("mlm", {"--trainer.max_steps=3"}).code, 0);
+  const Words more{"--optimizer=AdamW", "--trainer.max_epochs=1"};
+  const auto frozen =
+      fit("seq_clf", Words(more) + Words{"--model.mlm_ckpt=" + run("mlm"), "--model.encoder.freeze=true"});
+  ASSERT_EQ(frozen.code, 0) << frozen.err;
+  EXPECT_THAT(frozen.err, HasSubstr("encoder from " + run("mlm")));
+  const auto pretrained = io::load_tensors(run("mlm") + "/checkpoints/last/model.safetensors");
+  const auto classifier = io::load_tensors(run("seq_clf") + "/checkpoints/last/model.safetensors");
+  int encoder = 0;
+  for (const auto& [name, tensor] : classifier) {
+    if (!name.starts_with("0.")) continue;
+    EXPECT_TRUE(tensor.equal(pretrained.at("encoder." + name.substr(2)))) << name;
+    ++encoder;
+  }
+  EXPECT_GT(encoder, 20);
+
+  const auto tuned = fit("seq_clf", Words(more) + Words{"--model.clf_ckpt=" + run("seq_clf")});
+  ASSERT_EQ(tuned.code, 0) << tuned.err;
+  EXPECT_THAT(tuned.err, HasSubstr("weights from " + run("seq_clf")));
+  EXPECT_FALSE(io::load_tensors(run("seq_clf", 1) + "/checkpoints/last/model.safetensors")
+                   .at("0.latent")
+                   .equal(classifier.at("0.latent")));
+  // What it began with is not asked for again.
+  std::filesystem::rename(run("seq_clf"), run("seq_clf", 7));
+  EXPECT_EQ(perceive({"seq_clf", "test", "--ckpt_path=" + run("seq_clf", 1)}).code, 0);
+}
+
+TEST_F(Text, ARunIsAModel) {
+  ASSERT_EQ(fit("mlm", {"--trainer.max_steps=3"}).code, 0);
+  const auto inputs = (data / "in.safetensors").string(), outputs = (data / "out.safetensors").string();
+  io::save_tensors(inputs, {{"x", at::arange(20).view({2, 10})}});
+  const auto ended = perceive({"run", "--model", run("mlm"), "--inputs", inputs, "--outputs", outputs});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+}
+
+TEST_F(Text, NativeModelsDoTheSame) {
+  const Words model{"--model=PerceiverIO", "--model.input.channels=8", "--model.encoder.num_latents=4",
+                    "--model.encoder.num_latent_channels=8"};
+  const auto begin = [&](const std::string& task) {
+    return Words{task,
+                 "fit",
+                 "--data=TextFolder",
+                 "--data.data_dir=" + (data / "aclImdb").string(),
+                 "--data.tokenizer=bytes",
+                 "--data.max_seq_len=64",
+                 "--trainer.max_epochs=1",
+                 "--trainer.default_root_dir=" + logs.string()};
+  };
+  const auto ended = perceive(begin("mlm") + model);
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const auto first = perceive({"mlm", "validate", "--ckpt_path=" + run("mlm"), "--seed_everything=1"});
+  const auto second = perceive({"mlm", "validate", "--ckpt_path=" + run("mlm"), "--seed_everything=2"});
+  EXPECT_THAT(first.out, HasSubstr("val_loss="));
+  EXPECT_EQ(first.out, second.out);  // the same masks
+  const auto classifier =
+      perceive(begin("seq_clf") + model +
+               Words{"--model.mlm_ckpt=" + run("mlm"), "--model.freeze_encoder=true", "--optimizer=AdamW"});
+  EXPECT_EQ(classifier.code, 0) << classifier.err;
+}
+
+TEST_F(Text, SaysWhatIsWrong) {
+  EXPECT_THAT(perceive({"mlm", "fit", "--trainer.max_steps=1"}).err, HasSubstr("data: none was chosen"));
+  const Folder empty;
+  const auto missing = perceive(tiny_text("mlm", empty, logs, {"--trainer.max_steps=1"}));
+  EXPECT_EQ(missing.code, 3);
+  EXPECT_THAT(missing.err, HasSubstr("aclImdb_v1.tar.gz"));
+  const auto vocabulary = fit("mlm", {"--trainer.max_steps=1", "--model.encoder.vocab_size=7"});
+  EXPECT_EQ(vocabulary.code, 2);
+  EXPECT_THAT(vocabulary.err, HasSubstr("model.encoder.vocab_size: this follows from the data"));
+  const auto gone = fit("seq_clf", {"--optimizer=AdamW", "--trainer.max_epochs=1", "--model.mlm_ckpt=nowhere.ckpt"});
+  EXPECT_EQ(gone.code, 4) << gone.err;
+  EXPECT_THAT(gone.err, HasSubstr("nowhere.ckpt"));
+  ASSERT_EQ(fit("mlm", {"--trainer.max_steps=1"}).code, 0);
+  const auto other = fit("seq_clf", {"--optimizer=AdamW", "--trainer.max_epochs=1", "--model.mlm_ckpt=" + run("mlm"),
+                                     "--model.encoder.num_self_attention_layers_per_block=2"});
+  EXPECT_EQ(other.code, 4);
+  EXPECT_THAT(other.err, HasSubstr("0.self_attn_n.1"));
+  const auto nothing = perceive({"mlm", "predict", "--ckpt_path=" + run("mlm"), "-"});
+  EXPECT_EQ(nothing.code, 3);
+  EXPECT_THAT(nothing.err, HasSubstr("there is no text to predict"));
+}
+
+}  // namespace
+}  // namespace perceive::tests
