@@ -133,6 +133,7 @@ std::string contents(const std::filesystem::path& file) {
 }
 
 void write(const std::filesystem::path& file, const std::string& text) {
+  std::filesystem::create_directories(file.parent_path());
   std::ofstream(file, std::ios::binary) << text;
 }
 

@@ -46,8 +46,8 @@ TEST_F(Text, AMaskedLanguageModelTrainsAndShowsWhatItFills) {
 }
 
 TEST_F(Text, AClassifierTrainsTestsAndPredicts) {
-  const auto ended = fit("seq_clf", {"--optimizer=AdamW", "--optimizer.lr=1e-2", "--trainer.max_epochs=12",
-                                     "--trainer.check_val_every_n_epoch=6"});
+  const auto ended = fit("seq_clf", {"--optimizer=AdamW", "--optimizer.lr=2e-2", "--trainer.max_epochs=20",
+                                     "--trainer.check_val_every_n_epoch=20"});
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_THAT(ended.out, HasSubstr("val_acc=1"));
   const auto tested = perceive({"seq_clf", "test", "--ckpt_path=" + run("seq_clf")});

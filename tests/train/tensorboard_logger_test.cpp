@@ -140,7 +140,7 @@ TEST(TensorBoardLogger, WritesTextsAndImages) {
   logger.log_image(8, "samples", "PNG", 640, 480);
   const auto events = records_of(logger);
   ASSERT_EQ(events.size(), 4);
-  EXPECT_EQ(at(events[2], {5, 1, 1}).bytes, "config");
+  EXPECT_EQ(at(events[2], {5, 1, 1}).bytes, "config/text_summary");
   EXPECT_EQ(at(events[2], {5, 1, 8, 1}).bits, 7);  // DT_STRING
   EXPECT_EQ(at(events[2], {5, 1, 8, 2, 2, 1}).bits, 1);
   EXPECT_EQ(at(events[2], {5, 1, 8, 8}).bytes, std::string(300, 'x'));
