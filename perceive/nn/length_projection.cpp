@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/heads.h"
@@ -84,25 +85,43 @@ at::Tensor in_tiles(const at::Tensor& x, const at::Tensor& weight, int64_t heads
   return sum;
 }
 
-at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t heads, const std::vector<at::Tensor>& by) {
-  const int64_t step = by.front().size(2), rows = x.size(1) / step;
-  TORCH_CHECK_VALUE(rows > 0, "project_heads: expected at least ", step, " rows, a step; got x ", x.sizes());
-  const auto kernels = at::stack(by).transpose(2, 3);                           // [1 | H, D, s, D]
-  const auto windows = x.narrow(1, 0, rows * step).unflatten(1, {rows, step});  // [B, k, s, C]
-  if (x.size(2) <= x.size(0) * rows) {
-    const auto of_head = weight.unflatten(0, {heads, weight.size(0) / heads});  // [H, D, C]
-    const auto both = at::matmul(kernels.flatten(1, 2), of_head);               // [H, D·s, C]
-    return split_heads(at::linear(windows.flatten(2), both.reshape({weight.size(0), -1})), heads);
-  }
-  const Segment part = [heads](const std::vector<at::Tensor>& given) {
-    const auto tile = split_heads(at::linear(given[0], given[1]), heads);  // [B, rows, H, s, D]
-    return at::matmul(tile.transpose(1, 2).flatten(3), given[2].flatten(2).mT());
+// reduce(windows, tensors) of each tile of windows of x, joined along the length: windows [B, H, w, D, kernel], a view
+// of the tile's heads x W^T; `tensors` are a tile's part of `along` [B, n], behind them `whole`.
+template <class Reduce>
+at::Tensor over_windows(const at::Tensor& x, const at::Tensor& weight, int64_t heads, Windows windows,
+                        const at::Tensor& along, const at::Tensor& whole, const Reduce& reduce) {
+  const auto [kernel, stride] = windows;
+  const Segment part = [=](const std::vector<at::Tensor>& given) {
+    const auto tile = split_heads(at::linear(given[0], given[1]), heads).unfold(2, kernel, stride);
+    return reduce(tile, given[2]);
   };
+  const int64_t count = (x.size(1) - kernel) / stride + 1;
+  const int64_t step = std::max<int64_t>(1, tile_rows(x.size(0) * weight.size(0), 1) / stride);
   std::vector<at::Tensor> parts;
-  for (const auto& tile : windows.split(tile_rows(x.size(0) * step * weight.size(0), 1), 1)) {
-    parts.push_back(checkpoint(part, {tile, weight, kernels}, {}));
+  for (int64_t first = 0; first < count; first += step) {
+    const int64_t rows = (std::min(step, count - first) - 1) * stride + kernel;
+    const auto beside = along.defined() ? along.narrow(1, first * stride, rows) : whole;
+    parts.push_back(checkpoint(part, {x.narrow(1, first * stride, rows), weight, beside}, {}));
   }
   return at::cat(parts, 2);
+}
+
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t heads, const std::vector<at::Tensor>& by,
+                    int64_t stride) {
+  const int64_t kernel = by.front().size(2);
+  TORCH_CHECK_VALUE(x.size(1) >= kernel, "project_heads: expected at least ", kernel, " rows, a kernel; got x ",
+                    x.sizes());
+  const auto kernels = at::stack(by);  // [1 | H, D, D, kernel]
+  const int64_t rows = (x.size(1) - kernel) / stride + 1;
+  if (kernel == stride && x.size(2) <= x.size(0) * rows) {
+    const auto windows = x.narrow(1, 0, rows * kernel).unflatten(1, {rows, kernel});  // [B, k, s, C]
+    const auto of_head = weight.unflatten(0, {heads, weight.size(0) / heads});        // [H, D, C]
+    const auto both = at::matmul(kernels.transpose(2, 3).flatten(1, 2), of_head);     // [H, D·s, C]
+    return split_heads(at::linear(windows.flatten(2), both.reshape({weight.size(0), -1})), heads);
+  }
+  return over_windows(
+      x, weight, heads, {kernel, stride}, {}, kernels.flatten(2),
+      [](const at::Tensor& windows, const at::Tensor& flat) { return at::matmul(windows.flatten(3), flat.mT()); });
 }
 
 }  // namespace
@@ -124,7 +143,7 @@ at::Tensor project_heads(const at::Tensor& x, const at::Tensor& weight, int64_t 
   const bool convolution = weights.front().dim() == 3;
   at::Tensor result;
   if (convolution) {
-    result = convolve(x, weight, heads, weights);
+    result = convolve(x, weight, heads, weights, by.front().stride.value_or(weights.front().size(2)));
   } else {
     TORCH_CHECK_VALUE(weights.front().size(1) == x.size(1), "project_heads: a projection of ", weights.front().size(1),
                       " rows cannot read x ", x.sizes());
@@ -136,6 +155,20 @@ at::Tensor project_heads(const at::Tensor& x, const at::Tensor& weight, int64_t 
   std::vector<at::Tensor> biases;
   for (const auto& each : by) biases.push_back(each.bias);
   return result + at::stack(biases).unsqueeze(convolution ? 1 : 2);
+}
+
+at::Tensor max_heads(const at::Tensor& x, const at::Tensor& weight, int64_t heads, const at::Tensor& mask,
+                     Windows windows) {
+  TORCH_CHECK_VALUE(x.dim() == 3 && x.size(1) >= windows.kernel && mask.sizes() == x.sizes().slice(0, 2),
+                    "max_heads: expected x [B, n, C] of at least ", windows.kernel, " rows and mask [B, n]; got ",
+                    x.sizes(), " and ", mask.sizes());
+  return over_windows(
+      x, weight, heads, windows, mask, {}, [windows](const at::Tensor& of_heads, const at::Tensor& part) {
+        const auto counts =
+            part.unfold(1, windows.kernel, windows.stride).unsqueeze(1).unsqueeze(3);  // [B, 1, w, 1, K]
+        const auto most = of_heads.masked_fill(counts.logical_not(), -std::numeric_limits<double>::infinity()).amax(-1);
+        return most.masked_fill(counts.any(-1).logical_not(), 0);
+      });
 }
 
 }  // namespace perceive::nn

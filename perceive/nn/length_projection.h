@@ -7,14 +7,20 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace perceive::nn {
 
 struct LengthProjection {
-  at::Tensor weight;  // [k, n]; or [D, D, s], a convolution of a head's channels over steps of s rows: k = n / s, the
-                      // rows behind the last whole step are left out
+  at::Tensor weight;  // [k, n]; or [D, D, kernel], a convolution of a head's channels: k = (n - kernel) / stride + 1,
+                      // the rows behind the last whole window are left out
   at::Tensor bias;    // [k], or [D] of a convolution; may be undefined
+  std::optional<int64_t> stride;  // of a convolution, the same for all heads; default: the kernel
+};
+
+struct Windows {
+  int64_t kernel, stride;  // rows of a window, and from one's begin to the next one's
 };
 
 // weight [k, n] times each sample of x [B, n, C]: [B, k, C]. No copy is made of either, and the gradient of `weight` is
@@ -27,5 +33,11 @@ at::Tensor project_length(const at::Tensor& weight, const at::Tensor& x);
 // computes again; whichever takes less arithmetic.
 at::Tensor project_heads(const at::Tensor& x, const at::Tensor& weight, int64_t heads,
                          const std::vector<LengthProjection>& by);
+
+// The largest of each channel of the heads x W^T over the rows of a window that count, [B, H, k, D] with
+// k = (n - kernel) / stride + 1; zeros where none of them does. mask [B, n], true where a row counts. Heads of length n
+// are never held here either.
+at::Tensor max_heads(const at::Tensor& x, const at::Tensor& weight, int64_t heads, const at::Tensor& mask,
+                     Windows windows);
 
 }  // namespace perceive::nn

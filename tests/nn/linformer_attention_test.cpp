@@ -13,12 +13,23 @@
 namespace perceive::nn {
 namespace {
 
-LinformerAttention make(bool causal, int64_t length = 13) {
+// Causal: three blocks of 5, each projected to 4 rows.
+LinformerAttentionOptions options_of(bool causal) {
+  LinformerAttentionOptions options{.heads = 2, .head_channels = 3, .causal = causal};
+  options.projection.length = causal ? 15 : 13;
+  options.projection.projected = causal ? 12 : 4;
+  if (causal) options.block = 5;
+  return options;
+}
+
+LinformerAttention make(const LinformerAttentionOptions& options) {
   at::manual_seed(1);
-  LinformerAttention attention(
-      LinformerAttentionOptions{.heads = 2, .head_channels = 3, .length = length, .projected = 4, .causal = causal}, 8);
+  LinformerAttention attention(options, 8);
   attention->to(at::kDouble);
   return attention;
+}
+LinformerAttention make(bool causal) {
+  return make(options_of(causal));
 }
 
 at::Tensor prefix(int64_t rows, std::vector<int64_t> lengths) {
@@ -34,8 +45,8 @@ Parts parts_of(LinformerAttention& attention, const at::Tensor& x) {
   const auto p = attention->named_parameters();
   const auto q = at::linear(x, p["query.weight"]), kv = at::linear(x, p["key_value.weight"]);
   const auto both = kv.chunk(2, 2);
-  return {q.chunk(2, 2),   both[0].chunk(2, 2), both[1].chunk(2, 2),
-          p["projection"], p["output.weight"],  p["output.bias"]};
+  return {q.chunk(2, 2),      both[0].chunk(2, 2), both[1].chunk(2, 2), p["projection.key_value"][0],
+          p["output.weight"], p["output.bias"]};
 }
 
 at::Tensor softmax_over(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask) {
@@ -67,7 +78,7 @@ TEST(LinformerAttention, IsTheFormulaAtEveryLength) {
 
 TEST(LinformerAttention, ReadsNothingOfPadding) {
   for (const bool causal : {false, true}) {
-    auto attention = make(causal, causal ? 5 : 13);
+    auto attention = make(causal);
     const auto x = at::randn({2, 12, 8}, at::kDouble);
     const auto padded = attention->forward(x, prefix(12, {7, 12})), alone = attention->forward(x.narrow(1, 0, 7));
     EXPECT_TRUE(at::allclose(padded[0].narrow(0, 0, 7), alone[0], 1e-10, 1e-10)) << causal;
@@ -79,7 +90,7 @@ TEST(LinformerAttention, ReadsNothingOfPadding) {
 
 // Blocks of 5: own rows as they are, earlier blocks by their 4 projected rows.
 TEST(LinformerAttention, IsTheFormulaInBlocks) {
-  auto attention = make(true, 5);
+  auto attention = make(true);
   const int64_t n = 15;
   const auto x = at::randn({2, n, 8}, at::kDouble).requires_grad_();
   const auto p = parts_of(attention, x);
@@ -101,24 +112,76 @@ TEST(LinformerAttention, IsTheFormulaInBlocks) {
   for (size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(at::allclose(found[i], wanted[i], 1e-9, 1e-9)) << i;
 }
 
+// By every method, and exactly: what comes later changes nothing, and gets no gradient from what was before.
 TEST(LinformerAttention, IsCausal) {
-  auto attention = make(true, 5);
-  const auto x = at::randn({1, 17, 8}, at::kDouble);
-  const auto before = attention->forward(x);
-  for (const int64_t i : {0, 4, 5, 11, 16}) {
-    auto other = x.clone();
-    other.select(1, i).add_(1);
-    const auto changed = attention->forward(other).ne(before).any(2)[0];
-    EXPECT_FALSE(changed.narrow(0, 0, i).any().item<bool>()) << i;
-    EXPECT_TRUE(changed.narrow(0, i, 17 - i).all().item<bool>()) << i;
+  using Method = ProjectionMethod;
+  for (const auto method : {Method::learned, Method::random, Method::convolution, Method::mean, Method::max}) {
+    for (const bool full : {false, true}) {
+      auto options = options_of(true);
+      options.projection.method = method;
+      options.full_attention = full;
+      if (method == Method::convolution) options.projection.kernel = 3, options.projection.stride = 2;
+      auto attention = make(options);
+      const auto x = at::randn({1, 14, 8}, at::kDouble).requires_grad_();
+      const auto before = attention->forward(x);
+      for (const int64_t i : {0, 4, 5, 11, 13}) {
+        auto other = x.detach().clone();
+        other.select(1, i).add_(1);
+        const auto changed = attention->forward(other).ne(before).any(2)[0];
+        EXPECT_FALSE(changed.narrow(0, 0, i).any().item<bool>()) << i;
+        EXPECT_TRUE(changed[i].item<bool>()) << i;
+        if (method != Method::max || full) {
+          EXPECT_TRUE(changed.narrow(0, i, 14 - i).all().item<bool>()) << i;
+        }
+        const auto known = torch::autograd::grad({before.select(1, i).square().sum()}, {x}, {}, true)[0];
+        EXPECT_FALSE(known.narrow(1, i + 1, 13 - i).ne(0).any().item<bool>()) << i;
+        EXPECT_TRUE(known.select(1, i).ne(0).any().item<bool>()) << i;
+      }
+    }
   }
 }
 
-TEST(LinformerAttention, DropsInTrainingOnly) {
+TEST(LinformerAttention, AttendsToAllRowsOnDemand) {
+  for (const bool causal : {false, true}) {
+    auto options = options_of(causal);
+    options.full_attention = true;
+    auto attention = make(options);
+    const auto x = at::randn({2, 9, 8}, at::kDouble);
+    const auto p = attention->named_parameters();
+    EXPECT_EQ(p.find("projection.key_value"), nullptr);
+    const auto q = at::linear(x, p["query.weight"]).chunk(2, 2);
+    const auto both = at::linear(x, p["key_value.weight"]).chunk(4, 2);
+    auto mask = prefix(9, {7, 9}).unsqueeze(1).expand({2, 9, 9});
+    if (causal) mask = mask.tril();
+    std::vector<at::Tensor> heads;
+    for (size_t h = 0; h < 2; ++h) heads.push_back(softmax_over(q[h], both[h], both[2 + h], mask));
+    const auto expected = at::linear(at::cat(heads, 2), p["output.weight"], p["output.bias"]);
+    EXPECT_TRUE(at::allclose(attention->forward(x, prefix(9, {7, 9})), expected, 1e-10, 1e-10)) << causal;
+  }
+}
+
+// Of another width and length than what reads it.
+TEST(LinformerAttention, ReadsAContext) {
   at::manual_seed(1);
-  LinformerAttention attention(
-      LinformerAttentionOptions{.heads = 2, .length = 6, .projected = 4, .causal = true, .dropout = 0.5}, 8);
-  const auto x = at::randn({2, 12, 8});
+  LinformerAttention attention(options_of(false), 8, nullptr, 6);
+  attention->to(at::kDouble);
+  const auto x = at::randn({2, 20, 8}, at::kDouble), context = at::randn({2, 11, 6}, at::kDouble);
+  const auto p = attention->named_parameters();
+  const auto rows = context.masked_fill(prefix(11, {11, 5}).logical_not().unsqueeze(2), 0);
+  const auto e = p["projection.key_value"][0].narrow(1, 0, 11);
+  const auto q = at::linear(x, p["query.weight"]).chunk(2, 2);
+  const auto both = at::matmul(e, at::linear(rows, p["key_value.weight"])).chunk(4, 2);
+  std::vector<at::Tensor> heads;
+  for (size_t h = 0; h < 2; ++h) heads.push_back(softmax_over(q[h], both[h], both[2 + h], {}));
+  const auto expected = at::linear(at::cat(heads, 2), p["output.weight"], p["output.bias"]);
+  EXPECT_TRUE(at::allclose(attention->read(x, context, prefix(11, {11, 5})), expected, 1e-10, 1e-10));
+}
+
+TEST(LinformerAttention, DropsInTrainingOnly) {
+  auto options = options_of(true);
+  options.dropout = 0.5;
+  auto attention = make(options);
+  const auto x = at::randn({2, 12, 8}, at::kDouble);
   EXPECT_FALSE(attention->forward(x).equal(attention->forward(x)));
   attention->eval();
   EXPECT_TRUE(attention->forward(x).equal(attention->forward(x)));
@@ -134,10 +197,17 @@ TEST(LinformerAttention, RefusesWhatDoesNotFit) {
                 attention->forward(at::zeros({1, 13, 8}), at::ones({1, 12}, at::kBool));
               }),
               testing::HasSubstr("a mask of bool [1, 13]; got Bool [1, 12]"));
-  EXPECT_THAT(refusal([&] { LinformerAttention wrong(LinformerAttentionOptions{.heads = 3}, 8); }),
-              testing::HasSubstr("heads"));
-  EXPECT_THAT(refusal([&] { LinformerAttention wrong(LinformerAttentionOptions{.projected = 0}, 8); }),
-              testing::HasSubstr("projected"));
+  EXPECT_THAT(refusal([&] {
+                make(true)->read(at::zeros({1, 3, 8}), at::zeros({1, 3, 8}));
+              }),
+              testing::HasSubstr("reads no context"));
+  const auto made = [](const LinformerAttentionOptions& options) { return refusal([&] { make(options); }); };
+  EXPECT_THAT(made({.heads = 3}), testing::HasSubstr("heads"));
+  EXPECT_THAT(made({.projection = {.projected = 0}}), testing::HasSubstr("projected"));
+  EXPECT_THAT(made({.block = 4}), testing::HasSubstr("block is of causal attention only"));
+  EXPECT_THAT(made({.causal = true, .block = 513}), testing::HasSubstr("block must be at most length, 512; got 513"));
+  EXPECT_THAT(made({.projection = {.method = ProjectionMethod::mean, .kernel = 200}, .causal = true}),
+              testing::HasSubstr("kernel must be at most 128"));
 }
 
 }  // namespace
