@@ -15,6 +15,7 @@
 #include "perceive/models/dialects/perceiver_io/classes.h"
 #include "perceive/models/dialects/perceiver_pytorch/classes.h"
 #include "perceive/models/dialects/zeta/classes.h"
+#include "perceive/models/linformer_classes.h"
 #include "perceive/models/native_classes.h"
 
 namespace perceive::models {
@@ -53,8 +54,9 @@ std::string version_of(const ModelClass& model, const nlohmann::json& descriptio
 const std::vector<ModelClass>& model_classes() {
   static const std::vector<ModelClass> all = [] {
     std::vector<ModelClass> classes;
-    for (const auto& dialect : {native_classes(), flash_perceiver::classes(), perceiver_pytorch::classes(),
-                                perceiver_io::classes(), linformer_pytorch::classes(), zeta::classes()}) {
+    for (const auto& dialect :
+         {native_classes(), linformer_classes(), flash_perceiver::classes(), perceiver_pytorch::classes(),
+          perceiver_io::classes(), linformer_pytorch::classes(), zeta::classes()}) {
       classes.insert(classes.end(), dialect.begin(), dialect.end());
     }
     return classes;
