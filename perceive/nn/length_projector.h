@@ -59,7 +59,7 @@ void visit(LengthProjectorOptions& o, Visitor&& field) {
   field("kernel", o.kernel, "rows of a window; default: length / projected, rounded up");
   field("stride", o.stride, "rows from one window's begin to the next one's; default: the kernel");
   field("sharing", o.sharing,
-        "which projections are one: of heads, of key_value too, of every layer; mean and max have none");
+        "which projections are one: those of heads, of keys and values too (key_value), of all layers too (layer)");
 }
 // Throws core::ConfigError; `key` is put in front of each option's name.
 void check(const LengthProjectorOptions& options, const std::string& key = "");

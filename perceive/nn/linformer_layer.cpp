@@ -2,6 +2,7 @@
 #include "perceive/nn/linformer_layer.h"
 
 #include <ATen/ops/dropout.h>
+#include <c10/util/Exception.h>
 
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/checks.h"
@@ -14,28 +15,36 @@ void check(const LinformerLayerOptions& options, int64_t channels, const std::st
   require_dropout(key + "residual_dropout", options.residual_dropout);
 }
 
-double parameter_count(const LinformerLayerOptions& options, int64_t channels) {
-  return 2.0 * static_cast<double>(channels) + parameter_count(options.attention, channels, channels) +
-         parameter_count(options.mlp, channels);
-}
-
 LinformerLayerImpl::LinformerLayerImpl(const LinformerLayerOptions& options, int64_t channels,
-                                       const LengthProjector& projector)
+                                       const std::optional<ReadingOptions>& reading, const SharedProjectors& shared)
     : options_(options) {
   check(options, channels);
-  norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({channels})));
-  attention_ = register_module("attention", LinformerAttention(options.attention, channels, projector));
+  const auto norm = [channels] { return torch::nn::LayerNorm(torch::nn::LayerNormOptions({channels})); };
+  norm_ = register_module("norm", norm());
+  attention_ = register_module("attention", LinformerAttention(options.attention, channels, shared.own));
+  if (reading) {
+    cross_norm_ = register_module("cross_norm", norm());
+    cross_ = register_module(
+        "cross", LinformerAttention(reading->attention, channels, shared.context, reading->context_channels));
+  }
   mlp_ = register_module("mlp", Mlp(options.mlp, channels));
 }
 
-at::Tensor LinformerLayerImpl::forward(const at::Tensor& x, const at::Tensor& mask) {
-  const Segment layer = [this, keep = shared_from_this(), mask](const std::vector<at::Tensor>& inputs) {
-    const double dropout = options_.residual_dropout;
-    const auto& given = inputs.front();
-    const auto a = given + at::dropout(attention_->forward(norm_->forward(given), mask), dropout, is_training());
-    return a + at::dropout(mlp_->forward(a), dropout, is_training());
+at::Tensor LinformerLayerImpl::forward(const at::Tensor& x, const at::Tensor& mask, const at::Tensor& context,
+                                       const at::Tensor& context_mask) {
+  TORCH_CHECK_VALUE(context.defined() == static_cast<bool>(cross_), "LinformerLayer: a context ",
+                    cross_ ? "is missing" : "was given to a layer that reads none");
+  const Segment layer = [this, keep = shared_from_this(), mask, context_mask](const std::vector<at::Tensor>& given) {
+    const auto dropped = [this](const at::Tensor& y) {
+      return at::dropout(y, options_.residual_dropout, is_training());
+    };
+    auto a = given[0] + dropped(attention_->forward(norm_->forward(given[0]), mask));
+    if (cross_) a = a + dropped(cross_->read(cross_norm_->forward(a), given[1], context_mask));
+    return a + dropped(mlp_->forward(a));
   };
-  return options_.activation_checkpointing ? checkpoint(layer, {x}, parameters()) : layer({x});
+  std::vector<at::Tensor> inputs{x};
+  if (context.defined()) inputs.push_back(context);
+  return options_.activation_checkpointing ? checkpoint(layer, inputs, parameters()) : layer(inputs);
 }
 
 }  // namespace perceive::nn

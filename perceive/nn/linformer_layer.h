@@ -7,6 +7,7 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include <optional>
 #include <string>
 
 #include "perceive/nn/linformer_attention.h"
@@ -30,22 +31,33 @@ void visit(LinformerLayerOptions& o, Visitor&& field) {
 }
 // Throws core::ConfigError; `key` is put in front of each option's name.
 void check(const LinformerLayerOptions& options, int64_t channels, const std::string& key = "");
-// Without the projections along the length, where all layers share one.
-double parameter_count(const LinformerLayerOptions& options, int64_t channels);
 
-// a = x + attention(norm(x)), then a + mlp(a), which has a norm of its own. Registers norm, attention and mlp.
+// How the layers of a decoder read the rows of an encoder.
+struct ReadingOptions {
+  LinformerAttentionOptions attention;
+  int64_t context_channels = 0;
+};
+
+// Projections along the length that all layers of a stack have in common; null: each makes its own.
+struct SharedProjectors {
+  LengthProjector own{nullptr}, context{nullptr};
+};
+
+// a = x + attention(norm(x)); where there is a context a = a + cross(cross_norm(a), context); then a + mlp(a), which
+// has a norm of its own. Registers norm, attention, cross_norm and cross where it reads, and mlp.
 class LinformerLayerImpl : public torch::nn::Module {
  public:
-  // projector: one that other layers have, too; without, the attention makes its own.
   LinformerLayerImpl(const LinformerLayerOptions& options, int64_t channels,
-                     const LengthProjector& projector = nullptr);
-  // x [B, n, C] to the same sizes. mask: bool [B, n], true where a row is read by the others.
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& mask = {});
+                     const std::optional<ReadingOptions>& reading = std::nullopt, const SharedProjectors& shared = {});
+  // x [B, n, C] to the same sizes. mask: bool [B, n], true where a row is read by the others; context
+  // [B, m, context_channels] and its mask [B, m] likewise.
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& mask = {}, const at::Tensor& context = {},
+                     const at::Tensor& context_mask = {});
 
  private:
   LinformerLayerOptions options_;
-  torch::nn::LayerNorm norm_{nullptr};
-  LinformerAttention attention_{nullptr};
+  torch::nn::LayerNorm norm_{nullptr}, cross_norm_{nullptr};
+  LinformerAttention attention_{nullptr}, cross_{nullptr};
   Mlp mlp_{nullptr};
 };
 TORCH_MODULE(LinformerLayer);
