@@ -106,6 +106,35 @@ TEST(LinformerPytorch, IsTheFormulaWithItsGradients) {
   }
 }
 
+// They keep their history there, too.
+TEST(LinformerPytorch, GivesWeightsThatTrain) {
+  for (const bool full : {false, true}) {
+    for (const bool causal : {false, true}) {
+      Linformer model(config_of({{"depth", 1}, {"nhead", 1}, {"full_attention", full}, {"causal", causal}}));
+      fill(*model);
+      const auto x = golden_input({2, 13, 8}).requires_grad_();
+      std::vector<at::Tensor> weights;
+      Extras extras;
+      extras.weights = &weights;
+      model->forward(x, extras);
+      ASSERT_EQ(weights.size(), 1U);
+      const auto p = model->named_parameters();
+      const auto q = at::linear(x, p["seq.0.fn.to_q.0.weight"]);
+      auto k = at::linear(x, p["seq.0.fn.to_k.0.weight"]).transpose(1, 2);
+      if (!full) k = at::linear(k, p["seq.0.fn.heads.0.E.weight"], p["seq.0.fn.heads.0.E.bias"]);
+      auto scores = at::matmul(q, k) / std::sqrt(8.0);
+      if (causal) {
+        scores = scores.masked_fill(at::ones_like(scores).tril().eq(0), -std::numeric_limits<double>::infinity());
+      }
+      const auto expected = scores.softmax(-1).unsqueeze(1);
+      EXPECT_TRUE(weights[0].allclose(expected, 1e-10, 1e-12));
+      const auto found = torch::autograd::grad({weights[0]}, {x}, {golden_cotangent(expected)});
+      const auto wanted = torch::autograd::grad({expected}, {x}, {golden_cotangent(expected)});
+      EXPECT_TRUE(found[0].allclose(wanted[0], 1e-9, 1e-10)) << full << causal;
+    }
+  }
+}
+
 std::vector<at::Tensor> gradients(nlohmann::json changes, const char* level, bool training) {
   changes["checkpoint_level"] = level;
   Linformer model(config_of(changes));
@@ -257,6 +286,13 @@ TEST(LinformerPytorch, TakesMatricesThatAStateDictLeavesOut) {
   const auto with = load_model(description, "model.json", &weights, "weights");
   EXPECT_TRUE(with.notices.empty());
   EXPECT_TRUE(with.model->module().named_buffers()["seq.0.fn.heads.0.E"].equal(matrix));
+}
+
+TEST(LinformerPytorch, GivesConvolutionsABiasWhateverIsAsked) {
+  const EF convolution(EFConfig{.input_size = 13, .dim = 4, .method = "convolution", .head_dim = 3, .bias = false});
+  EXPECT_TRUE(convolution.projection().bias.defined());
+  const EF matrix(EFConfig{.input_size = 13, .dim = 4, .bias = false});
+  EXPECT_FALSE(matrix.projection().bias.defined());
 }
 
 TEST(LinformerPytorch, MakesAttentionByName) {

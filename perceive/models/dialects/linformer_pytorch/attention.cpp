@@ -3,6 +3,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+#include <limits>
+
 #include "perceive/io/names.h"
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/heads.h"
@@ -28,12 +31,16 @@ at::Tensor as_mask(const at::Tensor& mask, const at::Tensor& q) {
   return mask.defined() ? mask.to(q.device()).view({1, 1, mask.size(0), mask.size(1)}) : mask;
 }
 
-// [B, h, n, d], with the weights behind those that are there.
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
-                  const ops::AttendOptions& options, std::vector<at::Tensor>* weights) {
-  const auto [out, lse] = ops::attend(q, k, v, mask, options);
-  if (weights) weights->push_back(ops::attention_weights(q, k, lse, {}, mask, options));
-  return out;
+// Not from the log-sum-exp: gradients go through these weights there.
+at::Tensor weights_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& mask) {
+  auto scores = at::matmul(q, k.mT()) / std::sqrt(static_cast<double>(q.size(3)));
+  if (mask.defined()) scores = scores.masked_fill(mask.logical_not(), -std::numeric_limits<double>::infinity());
+  return scores.softmax(-1);
+}
+
+// [n, k], query i sees the first i + 1 keys.
+at::Tensor triangle(const at::Tensor& q, int64_t keys) {
+  return at::ones({q.size(2), keys}, q.options().dtype(at::kBool)).tril();
 }
 
 // Rows of zeros stay so through the projections to heads, which have no bias.
@@ -103,20 +110,20 @@ void MHAttentionImpl::set_causal_mask(const at::Tensor& mask) {
 
 at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options,
                                         Weights* weights) {
-  if (causal_mask_.defined()) {
+  if (weights || causal_mask_.defined()) {
     const auto k = nn::split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
     const auto v = nn::split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
-    return attend(q, k, v, as_mask(causal_mask_, q), options, weights);
+    const bool triangular = options_.causal_rows.has_value() && !causal_mask_.defined();
+    const auto mask = as_mask(triangular ? triangle(q, k.size(2)) : causal_mask_, q);
+    if (weights) weights->push_back(weights_of(q, k, mask));
+    return ops::attend(q, k, v, mask, options).out;
   }
   options.causal = options_.causal_rows.has_value();
   ops::Projection projection;
   projection.key_weight = weight_of(to_k_);
   projection.value_weight = weight_of(to_v_);
   projection.heads = options_.nhead;
-  const auto source = ops::Source::of(context);
-  const auto [out, lse] = ops::attend_source(q, source, projection, options);
-  if (weights) weights->push_back(ops::attention_weights(q, source, projection, lse, {}, options));
-  return out;
+  return ops::attend_source(q, ops::Source::of(context), projection, options).out;
 }
 
 at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context, Weights* weights) {
@@ -140,13 +147,15 @@ at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context
   }
   auto mask = causal_mask_;
   if (!mask.defined() && options_.causal_rows) {
-    mask = at::ones({x.size(1), *options_.causal_rows}, x.options().dtype(at::kBool)).tril();
+    mask = triangle(q, *options_.causal_rows);
   }
   TORCH_CHECK_VALUE(!mask.defined() || mask.size(-1) == k.size(2),
                     "causal: the mask is made for dim_k = ", mask.defined() ? mask.size(-1) : 0,
                     " rows of keys, but here are ", k.size(2),
                     "; k_reduce_by_layer must be 0 with causal, and a convolution must give dim_k rows");
-  return nn::merge_heads(attend(q, k, v, as_mask(mask, q), options, weights));
+  mask = as_mask(mask, q);
+  if (weights) weights->push_back(weights_of(q, k, mask));
+  return nn::merge_heads(ops::attend(q, k, v, mask, options).out);
 }
 
 at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras) {

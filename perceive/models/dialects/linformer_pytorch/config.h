@@ -83,7 +83,7 @@ void visit(EFConfig& o, Visitor&& field) {
   field("dim", o.dim, "length after it (required); of a convolution about that");
   field("method", o.method, "learnable, convolution or no_params (random, fixed)");
   field("head_dim", o.head_dim, "channels of a head (required for a convolution)");
-  field("bias", o.bias, "with a bias, where the method has parameters");
+  field("bias", o.bias, "of learnable ones; a convolution always has one, as in the original");
 }
 
 struct MHAttentionConfig {

@@ -27,7 +27,7 @@ EF::EF(const EFConfig& config) {
     }
     if (!config.head_dim) throw core::ConfigError("head_dim is missing: a convolution works on a head's channels");
     const int64_t width = *config.head_dim;
-    module_ = torch::nn::Conv1d(torch::nn::Conv1dOptions(width, width, step).stride(step).bias(config.bias)).ptr();
+    module_ = torch::nn::Conv1d(torch::nn::Conv1dOptions(width, width, step).stride(step)).ptr();
   } else {
     // The standard deviation of the original; the paper's is 1/sqrt(k).
     matrix_ = at::empty({config.input_size, config.dim}).normal_(0.0, 1.0 / static_cast<double>(config.dim));
