@@ -88,10 +88,12 @@ LengthProjectorImpl::LengthProjectorImpl(const LengthProjectorOptions& options, 
 }
 
 std::vector<LengthProjection> LengthProjectorImpl::projections(const at::Tensor& of_heads, int64_t rows) const {
+  // Views whose gradients are no copies, where there is one matrix for inputs of the full length.
+  const auto each = of_heads.size(0) == 1 ? std::vector<at::Tensor>{of_heads.squeeze(0)} : of_heads.unbind();
+  const bool first_columns = !in_windows(options_.method) && rows < options_.length;
   std::vector<LengthProjection> all;
-  const bool matrices = !in_windows(options_.method);
-  for (const auto& each : of_heads.unbind()) {
-    all.push_back({matrices ? each.narrow(1, 0, rows) : each, {}, windows_of(options_).stride});
+  for (const auto& one : each) {
+    all.push_back({first_columns ? one.narrow(1, 0, rows) : one, {}, windows_of(options_).stride});
   }
   return all;
 }

@@ -138,31 +138,40 @@ at::Tensor LinformerAttentionImpl::projected(const at::Tensor& x, const at::Tens
 at::Tensor LinformerAttentionImpl::in_blocks(const at::Tensor& x, const at::Tensor& mask) {
   const int64_t batch = x.size(0), length = x.size(1), block = block_of(options_), heads = options_.heads;
   const int64_t blocks = (length + block - 1) / block, beyond = blocks * block - length;
-  auto counts = mask.defined() ? mask : at::ones({batch, length}, x.options().dtype(at::kBool));
-  counts = at::constant_pad_nd(counts, {0, beyond}).reshape({batch * blocks, block});
-  const auto rows = at::constant_pad_nd(x, {0, 0, 0, beyond}).reshape({batch * blocks, block, channels_});
+  const auto cut = [&](const at::Tensor& t) { return t.unflatten(1, {blocks, block}).flatten(0, 1); };
+  auto whole = x, counts = mask;
+  if (beyond > 0) {
+    whole = at::constant_pad_nd(x, {0, 0, 0, beyond});
+    if (!mask.defined()) counts = at::ones({batch, length}, x.options().dtype(at::kBool));
+    counts = at::constant_pad_nd(counts, {0, beyond});
+  }
+  const auto rows = cut(whole), queries = query_->forward(whole);
+  if (counts.defined()) counts = cut(counts);
+
+  const auto halves = key_value_->weight.chunk(2);
+  ops::Projection projection;
+  projection.key_weight = halves[0];
+  projection.value_weight = halves[1];
+  projection.heads = heads;
+  auto options = attend_options();
+  auto within = options;
+  within.causal = true;
+  // Autocast lowers linear() alone; the source is read in its own precision.
+  const auto own = split_heads(cut(queries), heads).to(halves[0].scalar_type());
+  const auto near = ops::attend_source(own, ops::Source::of(rows, {}, counts), projection, within);
+
+  const auto [keys, values, there] = projection_->forward(rows, key_value_->weight, counts);
   // [B · blocks, H, …] to [B, H, blocks · …]
   const auto joined = [&](const at::Tensor& t) {
     return t.unflatten(0, {batch, blocks}).transpose(1, 2).flatten(2, 3);
   };
-
-  const auto q = split_heads(query_->forward(rows), heads);
-  const auto own = split_heads(key_value_->forward(rows), 2 * heads).chunk(2, 1);
-  auto options = attend_options();
-  auto within = options;
-  within.causal = true;
-  const auto near = ops::attend(q, own[0], own[1], counts, within);
-
-  const auto [keys, values, there] = projection_->forward(rows, key_value_->weight, counts);
-  const int64_t of_block = keys.size(2);
   const auto places = at::arange(blocks, x.options().dtype(at::kLong));
-  const auto earlier =
-      places.repeat_interleave(of_block).unsqueeze(0).lt(places.repeat_interleave(block).unsqueeze(1));  // [n, keys]
+  auto earlier = places.repeat_interleave(keys.size(2)).lt(places.repeat_interleave(block).unsqueeze(1));
+  earlier = earlier.view({1, 1, blocks * block, -1});
+  if (there.defined()) earlier = earlier.logical_and(there.reshape({batch, 1, 1, -1}));
   options.seed += 1;  // the two parts drop apart
-  const auto far =
-      ops::attend(joined(q), joined(keys), joined(values),
-                  earlier.view({1, 1, blocks * block, -1}).logical_and(there.reshape({batch, 1, 1, -1})), options);
-  return ops::merge(far, {joined(near.out), joined(near.lse)}).out.narrow(2, 0, length);
+  const auto far = ops::attend(split_heads(queries, heads), joined(keys), joined(values), earlier, options);
+  return ops::merge(far, {joined(near.out).to(far.out.scalar_type()), joined(near.lse)}).out.narrow(2, 0, length);
 }
 
 }  // namespace perceive::nn
