@@ -6,10 +6,11 @@
 #include <torch/optim.h>
 
 #include <set>
+#include <type_traits>
 #include <unordered_set>
 
 #include "perceive/core/error.h"
-#include "perceive/train/lamb.h"
+#include "perceive/train/own_optimizers.h"
 
 namespace perceive::train {
 namespace {
@@ -49,9 +50,6 @@ Made make(const LBFGSOptions& o, const Parameters& parameters) {
   if (o.line_search_fn) options.line_search_fn("strong_wolfe");
   return std::make_unique<optim::LBFGS>(parameters, options);
 }
-Made make(const LambOptions& o, const Parameters& parameters) {
-  return std::make_unique<Lamb>(parameters, o);
-}
 Made make(const RMSpropOptions& o, const Parameters& parameters) {
   return std::make_unique<optim::RMSprop>(parameters, optim::RMSpropOptions(o.lr)
                                                           .alpha(o.alpha)
@@ -67,6 +65,26 @@ Made make(const SGDOptions& o, const Parameters& parameters) {
                                                       .weight_decay(o.weight_decay)
                                                       .nesterov(o.nesterov));
 }
+
+template <class O>
+Made make(const O& o, const Parameters& parameters) {
+  return std::make_unique<OwnOptimizer<O>>(parameters, o);
+}
+
+// Calls `use` with the optimizer where it is one of our own.
+template <class... Os>
+bool with_own(std::type_identity<std::variant<Os...>> /*all*/, optim::Optimizer& optimizer, const auto& use) {
+  const auto attempt = [&]<class O>(std::type_identity<O>) {
+    if constexpr (requires { sizeof(OwnState<O>); }) {
+      auto* own = dynamic_cast<OwnOptimizer<O>*>(&optimizer);
+      if (own) use(*own);
+      return own != nullptr;
+    }
+    return false;
+  };
+  return (attempt(std::type_identity<Os>{}) || ...);
+}
+constexpr std::type_identity<OptimizerOptions> kAll;
 
 std::vector<NamedParameter> trained_parameters(const torch::nn::Module& module) {
   std::vector<NamedParameter> parameters;
@@ -112,12 +130,6 @@ void visit_state(optim::LBFGSParamState& s, const optim::LBFGSOptions&, Field&& 
   field("old_dirs", s.old_dirs());
   field("old_stps", s.old_stps());
   field("ro", s.ro());
-}
-template <class Field>
-void visit_state(Lamb::State& s, const Lamb::Options&, Field&& field) {
-  field("step", s.step);
-  field("exp_avg", s.exp_avg, true);
-  field("exp_avg_sq", s.exp_avg_sq, true);
 }
 template <class Field>
 void visit_state(optim::RMSpropParamState& s, const optim::RMSpropOptions& o, Field&& field) {
@@ -198,11 +210,11 @@ bool visit_state_of(optim::Optimizer& optimizer, const at::Tensor& parameter, co
 }
 
 void visit_state(optim::Optimizer& optimizer, const at::Tensor& parameter, const auto& field) {
-  visit_state_of<optim::Adagrad, optim::AdagradParamState, optim::AdagradOptions>(optimizer, parameter, field) ||
+  with_own(kAll, optimizer, [&](auto& own) { visit(own.state_of(parameter), field); }) ||
+      visit_state_of<optim::Adagrad, optim::AdagradParamState, optim::AdagradOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::Adam, optim::AdamParamState, optim::AdamOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::AdamW, optim::AdamWParamState, optim::AdamWOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::LBFGS, optim::LBFGSParamState, optim::LBFGSOptions>(optimizer, parameter, field) ||
-      visit_state_of<Lamb, Lamb::State, Lamb::Options>(optimizer, parameter, field) ||
       visit_state_of<optim::RMSprop, optim::RMSpropParamState, optim::RMSpropOptions>(optimizer, parameter, field) ||
       visit_state_of<optim::SGD, optim::SGDParamState, optim::SGDOptions>(optimizer, parameter, field);
 }
@@ -239,19 +251,24 @@ std::optional<double> Optimizer::momentum() const {
   const auto& options = optimizer_->param_groups()[0].options();
   if (const auto* o = dynamic_cast<const optim::AdamOptions*>(&options)) return std::get<0>(o->betas());
   if (const auto* o = dynamic_cast<const optim::AdamWOptions*>(&options)) return std::get<0>(o->betas());
-  if (const auto* o = dynamic_cast<const Lamb::Options*>(&options)) return o->values.betas[0];
   if (const auto* o = dynamic_cast<const optim::SGDOptions*>(&options)) return o->momentum();
   if (const auto* o = dynamic_cast<const optim::RMSpropOptions*>(&options)) return o->momentum();
-  return std::nullopt;
+  std::optional<double> momentum;
+  with_own(kAll, *optimizer_, [&](auto& own) {
+    if constexpr (requires { own.options().betas; }) momentum = own.options().betas[0];
+  });
+  return momentum;
 }
 
 void Optimizer::set_momentum(double momentum) {
   auto& options = optimizer_->param_groups()[0].options();
   if (auto* o = dynamic_cast<optim::AdamOptions*>(&options)) std::get<0>(o->betas()) = momentum;
   if (auto* o = dynamic_cast<optim::AdamWOptions*>(&options)) std::get<0>(o->betas()) = momentum;
-  if (auto* o = dynamic_cast<Lamb::Options*>(&options)) o->values.betas[0] = momentum;
   if (auto* o = dynamic_cast<optim::SGDOptions*>(&options)) o->momentum(momentum);
   if (auto* o = dynamic_cast<optim::RMSpropOptions*>(&options)) o->momentum(momentum);
+  with_own(kAll, *optimizer_, [&](auto& own) {
+    if constexpr (requires { own.options().betas; }) own.options().betas[0] = momentum;
+  });
 }
 
 void Optimizer::zero_grad() {

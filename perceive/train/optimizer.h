@@ -35,7 +35,7 @@ class Optimizer {
 
   double lr() const;
   void set_lr(double lr);
-  // `momentum` of SGD and RMSprop, the first of `betas` of Adam and AdamW; nothing for the others.
+  // `momentum` of SGD and RMSprop, the first of `betas` of those that have them; nothing for the others.
   std::optional<double> momentum() const;
   void set_momentum(double momentum);
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
+
 #include "perceive/core/error.h"
 
 namespace perceive::train {
@@ -33,8 +35,38 @@ void check_one(const AdamOptions& o) {
 void check_one(const AdamWOptions& o) {
   check_adam(o);
 }
+void check_one(const AdamaxOptions& o) {
+  check_adam(o);
+}
 void check_one(const LambOptions& o) {
   check_adam(o);
+}
+void check_one(const RAdamOptions& o) {
+  check_adam(o);
+}
+void check_one(const NAdamOptions& o) {
+  check_adam(o);
+  expect_not_negative(o.kName, "momentum_decay", o.momentum_decay);
+}
+void check_one(const AdadeltaOptions& o) {
+  expect_not_negative(o.kName, "lr", o.lr);
+  expect(o.rho >= 0 && o.rho <= 1, o.kName, "rho", "a number from 0 to 1", o.rho);
+  expect_not_negative(o.kName, "eps", o.eps);
+  expect_not_negative(o.kName, "weight_decay", o.weight_decay);
+}
+void check_one(const ASGDOptions& o) {
+  expect_not_negative(o.kName, "lr", o.lr);
+  expect_not_negative(o.kName, "lambd", o.lambd);
+  expect_not_negative(o.kName, "alpha", o.alpha);
+  expect(!std::isnan(o.t0), o.kName, "t0", "a number", o.t0);
+  expect_not_negative(o.kName, "weight_decay", o.weight_decay);
+}
+void check_one(const RpropOptions& o) {
+  expect_not_negative(o.kName, "lr", o.lr);
+  expect(o.etas.size() == 2 && o.etas[0] > 0 && o.etas[0] < 1 && o.etas[1] > 1, o.kName, "etas",
+         "a number between 0 and 1, and one above 1", o.etas);
+  expect(o.step_sizes.size() == 2 && o.step_sizes[0] >= 0 && o.step_sizes[0] <= o.step_sizes[1], o.kName, "step_sizes",
+         "the smallest and the largest step, 0 or more", o.step_sizes);
 }
 void check_one(const AdagradOptions& o) {
   expect_not_negative(o.kName, "lr", o.lr);

@@ -98,7 +98,8 @@ TEST(Optimizer, LambStepsAsItsFormulaSays) {
       m[i] = 0.8 * m[i] + 0.2 * gradients[i];
       v[i] = 0.95 * v[i] + 0.05 * gradients[i].square();
       const auto change = m[i] / (v[i].sqrt() + o.eps) + 0.1 * w[i];
-      const double norm = w[i].square().sum().sqrt().item<double>(), length = change.square().sum().sqrt().item<double>();
+      const double norm = w[i].square().sum().sqrt().item<double>(),
+                   length = change.square().sum().sqrt().item<double>();
       const double ratio = norm == 0 || length == 0 ? 1 : std::min(norm, 10.0) / length;
       w[i] = w[i] - 0.05 * ratio * change;
     }
@@ -167,8 +168,10 @@ TEST(Optimizer, SkipsAParameterWithoutAGradient) {
 
 TEST(Optimizer, SetsTheRateAndTheMomentum) {
   Problem problem;
-  for (const OptimizerOptions& options : {OptimizerOptions(AdamWOptions{}), OptimizerOptions(AdamOptions{}),
-                                          OptimizerOptions(SGDOptions{}), OptimizerOptions(RMSpropOptions{})}) {
+  for (const OptimizerOptions& options :
+       {OptimizerOptions(AdamWOptions{}), OptimizerOptions(AdamOptions{}), OptimizerOptions(SGDOptions{}),
+        OptimizerOptions(RMSpropOptions{}), OptimizerOptions(AdamaxOptions{}), OptimizerOptions(LambOptions{}),
+        OptimizerOptions(NAdamOptions{}), OptimizerOptions(RAdamOptions{})}) {
     Optimizer optimizer(options, problem);
     EXPECT_EQ(optimizer.lr(), learning_rate(options));
     optimizer.set_lr(0.5);
@@ -176,8 +179,11 @@ TEST(Optimizer, SetsTheRateAndTheMomentum) {
     EXPECT_EQ(optimizer.lr(), 0.5);
     EXPECT_EQ(optimizer.momentum(), 0.25);
   }
-  EXPECT_FALSE(Optimizer(AdagradOptions{}, problem).momentum());
-  EXPECT_FALSE(Optimizer(LBFGSOptions{}, problem).momentum());
+  for (const OptimizerOptions& options :
+       {OptimizerOptions(AdagradOptions{}), OptimizerOptions(LBFGSOptions{}), OptimizerOptions(AdadeltaOptions{}),
+        OptimizerOptions(ASGDOptions{}), OptimizerOptions(RpropOptions{})}) {
+    EXPECT_FALSE(Optimizer(options, problem).momentum());
+  }
 }
 
 TEST(Optimizer, RefusesAStateThatIsNotItsOwn) {
@@ -213,6 +219,14 @@ TEST(Optimizer, RefusesWhatTorchRefuses) {
   expect_refused(SGDOptions{.nesterov = true}, "SGD.nesterov: expected a momentum above 0");
   expect_refused(RMSpropOptions{.alpha = -0.1}, "RMSprop.alpha: expected 0 or more, got -0.1");
   expect_refused(AdagradOptions{.lr_decay = -1}, "Adagrad.lr_decay: expected 0 or more");
+  expect_refused(AdadeltaOptions{.rho = 1.1}, "Adadelta.rho: expected a number from 0 to 1, got 1.1");
+  expect_refused(AdamaxOptions{.betas = {0.9, 1.0}}, "Adamax.betas: expected two numbers from 0 to below 1");
+  expect_refused(ASGDOptions{.lambd = -1}, "ASGD.lambd: expected 0 or more, got -1");
+  expect_refused(ASGDOptions{.t0 = NAN}, "ASGD.t0: expected a number, got nan");
+  expect_refused(NAdamOptions{.momentum_decay = -1}, "NAdam.momentum_decay: expected 0 or more, got -1");
+  expect_refused(RAdamOptions{.eps = -1}, "RAdam.eps: expected 0 or more, got -1");
+  expect_refused(RpropOptions{.etas = {1.2, 0.5}}, "Rprop.etas: expected a number between 0 and 1, and one above 1");
+  expect_refused(RpropOptions{.step_sizes = {1, 0.5}}, "Rprop.step_sizes: expected the smallest and the largest step");
   expect_refused(LBFGSOptions{.max_iter = 0}, "LBFGS.max_iter: expected 1 or more, got 0");
 }
 

@@ -115,7 +115,9 @@ TEST_F(Resume, IsExactWithEveryOptimizer) {
        {OptimizerOptions(AdagradOptions{}), OptimizerOptions(AdamOptions{.amsgrad = true}),
         OptimizerOptions(LBFGSOptions{.max_iter = 3, .history_size = 3}),
         OptimizerOptions(RMSpropOptions{.momentum = 0.5, .centered = true}), OptimizerOptions(SGDOptions{}),
-        OptimizerOptions(SGDOptions{.momentum = 0.9, .nesterov = true})}) {
+        OptimizerOptions(SGDOptions{.momentum = 0.9, .nesterov = true}), OptimizerOptions(AdadeltaOptions{}),
+        OptimizerOptions(AdamaxOptions{}), OptimizerOptions(ASGDOptions{.t0 = 5}), OptimizerOptions(LambOptions{}),
+        OptimizerOptions(NAdamOptions{}), OptimizerOptions(RAdamOptions{}), OptimizerOptions(RpropOptions{})}) {
     SCOPED_TRACE(name(optimizer));
     expect_exact({.optimizer = optimizer}, Stage::fit, 15);
   }
