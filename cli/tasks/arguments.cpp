@@ -8,6 +8,7 @@
 #include "perceive/core/json.h"
 #include "perceive/core/number.h"
 #include "perceive/io/files.h"
+#include "perceive/train/lightning_options.h"
 #include "perceive/train/run_folder.h"
 
 namespace perceive::cli {
@@ -81,8 +82,7 @@ TaskArguments read_task_arguments(const std::vector<std::string>& words, train::
 }
 
 void configure(Task& task, const std::vector<std::string>& arguments) {
-  const auto values = core::read_arguments(arguments);
-  train::refuse_trainer_options(values);
+  const auto values = train::from_lightning(core::read_arguments(arguments));
   if (const auto checkpoint = text_at(values, {"ckpt_path"})) {
     const auto root = text_at(values, {"trainer", "default_root_dir"}).value_or(task.run().trainer.default_root_dir);
     const auto folder = train::find_checkpoint(*checkpoint, std::filesystem::path(root) / task.name());

@@ -80,7 +80,9 @@ void check_one(const CosineAnnealingWarmRestartsOptions& o) {
 }
 void check_one(const OneCycleLROptions& o) {
   expect_rate(o.kName, "max_lr", o.max_lr);
-  if (o.total_steps) expect_at_least(1, o.kName, "total_steps", *o.total_steps);
+  if (o.total_steps && *o.total_steps < 1) {
+    refuse(o.kName, "total_steps", "1 or more, or null to have the length of the run", fmt::to_string(*o.total_steps));
+  }
   if (o.epochs) expect_at_least(1, o.kName, "epochs", *o.epochs);
   if (o.steps_per_epoch) expect_at_least(1, o.kName, "steps_per_epoch", *o.steps_per_epoch);
   if (o.epochs && o.steps_per_epoch && static_cast<double>(*o.epochs) * *o.steps_per_epoch > 1e18) {

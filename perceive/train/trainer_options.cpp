@@ -59,54 +59,6 @@ void check(const TrainerOptions& o) {
   if (o.early_stopping) check(*o.early_stopping);
 }
 
-const std::map<std::string, std::string>& refused_trainer_options() {
-  static const std::map<std::string, std::string> reasons{
-      {"strategy", "one process trains; there is nothing to distribute"},
-      {"num_nodes", "one process trains; there is nothing to distribute"},
-      {"gpus", "this build computes on the CPU; leave accelerator as it is"},
-      {"tpu_cores", "this build computes on the CPU; leave accelerator as it is"},
-      {"sync_batchnorm", "one process trains; there is nothing to synchronise"},
-      {"use_distributed_sampler", "one process trains; it sees all examples"},
-      {"replace_sampler_ddp", "one process trains; it sees all examples"},
-      {"callbacks",
-       "what they do has options of its own: trainer.checkpoint, trainer.early_stopping, and the learning "
-       "rate is always logged"},
-      {"checkpoint_callback", "say trainer.enable_checkpointing"},
-      {"resume_from_checkpoint", "say --ckpt_path"},
-      {"weights_save_path", "say trainer.default_root_dir"},
-      {"progress_bar_refresh_rate", "say trainer.enable_progress_bar"},
-      {"terminate_on_nan", "training always stops where the loss is NaN"},
-      {"overfit_batches", "say trainer.limit_train_batches, and turn shuffling off"},
-      {"profiler", "measure with `perceive bench`, or with perf"},
-      {"plugins", "there are none"},
-      {"barebones", "say logger, enable_checkpointing, enable_progress_bar and enable_model_summary"},
-      {"benchmark", "there is no cuDNN here"},
-      {"inference_mode", "evaluation never records gradients"},
-      {"amp_backend", "say trainer.precision"},
-      {"amp_level", "say trainer.precision"},
-      {"auto_lr_find", "there is no search for a learning rate"},
-      {"auto_scale_batch_size", "there is no search for a batch size"},
-      {"reload_dataloaders_every_n_epochs", "loaders live for the whole run; they shuffle anew in each epoch"},
-      {"track_grad_norm", "gradient norms are not logged"},
-      {"num_processes", "one process trains, with all cores"},
-  };
-  return reasons;
-}
-
-void refuse_trainer_options(const std::vector<core::Value>& arguments, const std::string& group) {
-  for (const auto& argument : arguments) {
-    for (const auto& top : argument.entries) {
-      if (top.key != group) continue;
-      for (const auto& entry : top.value.entries) {
-        const auto found = refused_trainer_options().find(entry.key);
-        if (found == refused_trainer_options().end()) continue;
-        throw core::ConfigError(
-            fmt::format("{}: {}.{} is not supported: {}", entry.origin.text(), group, entry.key, found->second));
-      }
-    }
-  }
-}
-
 bool is_part_of_epoch(const std::string& amount) {
   return amount.find_first_of(".eE") != std::string::npos;
 }

@@ -3,12 +3,9 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "perceive/core/value.h"
 #include "perceive/train/early_stopping.h"
 #include "perceive/train/model_checkpoint.h"
 
@@ -30,6 +27,11 @@ constexpr auto enum_names(Precision) {
 enum class ClipAlgorithm { norm, value };
 constexpr auto enum_names(ClipAlgorithm) {
   return std::array{std::pair{ClipAlgorithm::norm, "norm"}, std::pair{ClipAlgorithm::value, "value"}};
+}
+
+enum class BatchSearch { power, binsearch };
+constexpr auto enum_names(BatchSearch) {
+  return std::array{std::pair{BatchSearch::power, "power"}, std::pair{BatchSearch::binsearch, "binsearch"}};
 }
 
 // Unlike Lightning's: the end must be set; the last step of an epoch, if it has fewer batches than
@@ -66,6 +68,8 @@ struct TrainerOptions {
   bool deterministic = false;
   bool detect_anomaly = false;
   bool fast_dev_run = false;
+  bool auto_lr_find = false;
+  std::optional<BatchSearch> auto_scale_batch_size;
   ModelCheckpointOptions checkpoint;
   std::optional<EarlyStoppingOptions> early_stopping;
 };
@@ -99,17 +103,15 @@ void visit(TrainerOptions& o, Visitor&& field) {
   field("deterministic", o.deterministic, "refuse operations without a deterministic form");
   field("detect_anomaly", o.detect_anomaly, "find the operation whose gradient is NaN; slow");
   field("fast_dev_run", o.fast_dev_run, "one batch of everything, and nothing written");
+  field("auto_lr_find", o.auto_lr_find, "tune: search for a learning rate");
+  field("auto_scale_batch_size", o.auto_scale_batch_size,
+        "tune: search for the largest batch in memory, by doubling (power) and then halving the gap (binsearch)");
   field("checkpoint", o.checkpoint, "which checkpoints are kept");
   field("early_stopping", o.early_stopping, "when to give up; null: never");
 }
 
 // Throws core::ConfigError for what is out of range, contradicts itself, or cannot be had here.
 void check(const TrainerOptions& options);
-
-// Options of Lightning that are not here, with the reason and what to use instead.
-const std::map<std::string, std::string>& refused_trainer_options();
-// Throws core::ConfigError with that reason where the arguments name one of them under `group`.
-void refuse_trainer_options(const std::vector<core::Value>& arguments, const std::string& group = "trainer");
 
 bool is_part_of_epoch(const std::string& amount);
 // How many of `batches` the amount is: a part above 0 is at least one. `option` is named where it is no amount.

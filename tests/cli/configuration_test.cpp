@@ -147,7 +147,7 @@ TEST(Configuration, ContradictionsAreRefused) {
   expect_refusal(run + Words{"--trainer.precision=16"}, HasSubstr("trainer.precision"));
   expect_refusal(run + Words{"--trainer.accelerator=gpu"}, HasSubstr("trainer.accelerator"));
   expect_refusal(run + Words{"--trainer.devices=2"}, HasSubstr("trainer.devices"));
-  expect_refusal(run + Words{"--trainer.strategy=ddp"}, HasSubstr("trainer.strategy"));
+  expect_refusal(run + Words{"--trainer.strategy=deepspeed"}, HasSubstr("trainer.strategy"));
   expect_refusal(run + Words{"--model.encoder.image_shape=[32, 32, 3]"}, HasSubstr("model.encoder.image_shape"));
   expect_refusal(run + Words{"--model.decoder.num_classes=3"}, HasSubstr("model.decoder.num_classes"));
 }

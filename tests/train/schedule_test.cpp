@@ -167,7 +167,8 @@ TEST(Schedule, RefusesWhatTorchRefuses) {
   expect_refused(CosineAnnealingLROptions{}, "CosineAnnealingLR.T_max: expected 1 or more, got 0");
   expect_refused(CosineAnnealingWarmRestartsOptions{.T_0 = 1, .T_mult = 0}, "T_mult: expected 1 or more, got 0");
   expect_refused(OneCycleLROptions{}, "OneCycleLR.max_lr: expected a number (it is required), got none");
-  expect_refused(OneCycleLROptions{.max_lr = 1, .total_steps = -1}, "total_steps: expected 1 or more, got -1");
+  expect_refused(OneCycleLROptions{.max_lr = 1, .total_steps = -1},
+                 "OneCycleLR.total_steps: expected 1 or more, or null to have the length of the run, got -1");
   expect_refused(OneCycleLROptions{.max_lr = 1, .pct_start = 1.2}, "pct_start: expected a number from 0 to 1");
   expect_refused(OneCycleLROptions{.max_lr = 1, .epochs = 1 << 30, .steps_per_epoch = int64_t{1} << 40},
                  "at most 1e18");
