@@ -163,6 +163,10 @@ const LoaderOptions& Loader::options() const {
   return state_->options;
 }
 
+std::unique_ptr<Loader> Loader::with(const LoaderOptions& options) const {
+  return std::make_unique<Loader>(state_->dataset, options);
+}
+
 void Loader::start(int64_t epoch, int64_t first_batch) {
   State& s = *state_;
   TORCH_CHECK(epoch >= 0, "Loader: expected an epoch of 0 or more, got ", epoch);

@@ -29,6 +29,8 @@ class Loader {
   int64_t batches() const;  // of one epoch
   const Dataset& dataset() const;
   const LoaderOptions& options() const;
+  // Another loader of the same examples.
+  std::unique_ptr<Loader> with(const LoaderOptions& options) const;
 
   // Begins `epoch` at its batch number `first_batch`; whatever was under way is dropped.
   void start(int64_t epoch, int64_t first_batch = 0);

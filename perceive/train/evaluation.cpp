@@ -9,6 +9,11 @@
 
 namespace perceive::train {
 
+torch::nn::Module& in_precision(torch::nn::Module& module, Precision precision) {
+  if (precision == Precision::fp64) module.to(at::kDouble);
+  return module;
+}
+
 data::Batch in_precision(data::Batch batch, Precision precision) {
   if (precision != Precision::fp64) return batch;
   for (auto& [name, tensor] : batch) {

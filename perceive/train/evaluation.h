@@ -10,7 +10,8 @@
 
 namespace perceive::train {
 
-// Floating-point tensors in the dtype that the module computes with.
+// In the dtype that is computed with: a module, and the floating-point tensors of a batch.
+torch::nn::Module& in_precision(torch::nn::Module& module, Precision precision);
 data::Batch in_precision(data::Batch batch, Precision precision);
 
 // Evaluation mode for a scope, with the training mode of before after it.

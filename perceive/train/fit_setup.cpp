@@ -9,6 +9,7 @@
 #include "perceive/io/files.h"
 #include "perceive/io/names.h"
 #include "perceive/train/csv_logger.h"
+#include "perceive/train/evaluation.h"
 #include "perceive/train/fit.h"
 #include "perceive/train/tensorboard_logger.h"
 #include "perceive/train/text_logger.h"
@@ -21,11 +22,6 @@ std::string grouped(int64_t number) {
   std::string digits = fmt::to_string(number);
   for (int64_t i = static_cast<int64_t>(digits.size()) - 3; i > 0; i -= 3) digits.insert(i, ",");
   return digits;
-}
-
-torch::nn::Module& prepared(torch::nn::Module& module, Precision precision) {
-  if (precision == Precision::fp64) module.to(at::kDouble);
-  return module;
 }
 
 std::unique_ptr<data::Loader> training_loader(const data::DataModule& data) {
@@ -64,7 +60,7 @@ TrainerOptions complete(TrainerOptions o) {
 Fit::Fit(Learner& learner, const data::DataModule& data, const TrainerOptions& options, const RunInfo& info,
          const OptimizerOptions& optimizer, const std::optional<ScheduleOptions>& schedule)
     : learner_(learner),
-      module_(prepared(learner.module(), options.precision)),
+      module_(in_precision(learner.module(), options.precision)),
       options_(complete(options)),
       info_(info),
       data_fingerprint_(data.fingerprint()),

@@ -6,7 +6,6 @@
 
 #include "perceive/core/error.h"
 #include "perceive/core/text.h"
-#include "perceive/train/autocast.h"
 #include "perceive/train/fit.h"
 #include "perceive/train/gradients.h"
 
@@ -39,12 +38,7 @@ void Fit::train_batch(const data::Batch& batch) {
 }
 
 at::Tensor Fit::compute_gradients(const data::Batch& batch, int64_t parts, Means* means) {
-  StepOutput output;
-  {
-    const Autocast autocast(options_.precision == Precision::bf16);
-    output = learner_.step(batch, Stage::fit);
-  }
-  TORCH_CHECK(output.loss.defined() && output.loss.numel() == 1, "Learner::step: expected the loss to be one number");
+  const StepOutput output = forward(learner_, batch, options_.precision);
   const auto loss = output.loss.item<double>();
   if (!std::isfinite(loss)) refuse_loss(loss, output.loss, batch);
   (output.loss / static_cast<double>(parts)).backward();

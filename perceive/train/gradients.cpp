@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include "perceive/train/autocast.h"
+
 namespace perceive::train {
 namespace {
 
@@ -19,6 +21,13 @@ std::vector<at::Tensor> gradients_of(const std::vector<NamedParameter>& paramete
 }
 
 }  // namespace
+
+StepOutput forward(Learner& learner, const data::Batch& batch, Precision precision) {
+  const Autocast autocast(precision == Precision::bf16);
+  StepOutput output = learner.step(batch, Stage::fit);
+  TORCH_CHECK(output.loss.defined() && output.loss.numel() == 1, "Learner::step: expected the loss to be one number");
+  return output;
+}
 
 double clip_gradients(const std::vector<NamedParameter>& parameters, double limit, ClipAlgorithm algorithm) {
   const at::NoGradGuard no_grad;

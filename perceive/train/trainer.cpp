@@ -54,7 +54,7 @@ FitResult Trainer::fit(Learner& learner, const data::DataModule& data, const Opt
 }
 
 Trainer::Loaded Trainer::load(Learner& learner, const std::string& ckpt_path) const {
-  if (options_.precision == Precision::fp64) learner.module().to(at::kDouble);
+  in_precision(learner.module(), options_.precision);
   if (ckpt_path.empty()) return {};
   const auto folder = find_checkpoint(ckpt_path, runs());
   const io::Checkpoint checkpoint = io::load_model(folder);
