@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <string_view>
 
 #include "perceive/core/error.h"
@@ -23,6 +25,19 @@ double bytes_in(const char* file, std::string_view name) {
   return 0;
 }
 
+// What the container, if there is one, leaves of its limit (cgroup v2); cached files make room.
+double room_in_container() {
+  double limit = 0, used = 0;
+  if (!(std::ifstream("/sys/fs/cgroup/memory.max") >> limit)) return std::numeric_limits<double>::infinity();
+  std::ifstream("/sys/fs/cgroup/memory.current") >> used;
+  double cached = 0;
+  std::ifstream stat("/sys/fs/cgroup/memory.stat");
+  for (std::string line; std::getline(stat, line);) {
+    if (line.starts_with("inactive_file ")) cached = std::atof(line.c_str() + line.find(' '));
+  }
+  return std::max(0.0, limit - used + cached);
+}
+
 }  // namespace
 
 double physical_memory() {
@@ -30,7 +45,7 @@ double physical_memory() {
 }
 
 double available_memory() {
-  return bytes_in("/proc/meminfo", "MemAvailable:");
+  return std::min(bytes_in("/proc/meminfo", "MemAvailable:"), room_in_container());
 }
 
 double resident_memory() {
