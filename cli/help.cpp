@@ -23,14 +23,14 @@ std::string choice_above(const core::OptionLine& line, const std::map<std::strin
 
 }  // namespace
 
-std::string options_help(core::OptionRef options) {
+std::string options_help(const std::vector<core::OptionLine>& lines) {
   std::string text =
       "Configuration, from left to right: defaults, then files and options in the order given.\n"
       "  --config FILE    YAML or JSON; may be repeated\n";
   std::string group, choice;
   bool was_nested = true;
   std::map<std::string, std::string> types;  // of the options listed so far, by path
-  for (const auto& line : core::list_options(options)) {
+  for (const auto& line : lines) {
     types[line.path] = line.type;
     if (line.type == "group") continue;
     const auto new_group = line.path.substr(0, line.path.find('.'));
@@ -48,6 +48,10 @@ std::string options_help(core::OptionRef options) {
     text += fmt::format("{} ({})\n", line.help, line.type);
   }
   return text;
+}
+
+std::string options_help(core::OptionRef options) {
+  return options_help(core::list_options(options));
 }
 
 }  // namespace perceive::cli

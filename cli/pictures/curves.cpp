@@ -67,10 +67,12 @@ std::string title_of(const std::string& metric) {
   return metric;
 }
 
-std::vector<Point> points_of(const Series& series) {
+// In the coordinates of the axes.
+std::vector<Point> points_of(const Series& series, bool log_x) {
   std::vector<Point> points;
   for (size_t i = 0; i < std::min(series.x.size(), series.y.size()); ++i) {
-    if (std::isfinite(series.x[i]) && std::isfinite(series.y[i])) points.push_back({series.x[i], series.y[i]});
+    const double x = log_x ? std::log10(series.x[i]) : series.x[i];
+    if (std::isfinite(x) && std::isfinite(series.y[i])) points.push_back({x, series.y[i]});
   }
   return points;
 }
@@ -83,7 +85,7 @@ std::vector<double> ticks_within(const Range& range, int count) {
   return ticks;
 }
 
-void draw_axes(Canvas& canvas, const Box& axes, const Range& xs, const Range& ys) {
+void draw_axes(Canvas& canvas, const Panel& panel, const Box& axes, const Range& xs, const Range& ys) {
   auto at = ticks_within(ys, 6);
   double step = at.size() > 1 ? at[1] - at[0] : ys.high - ys.low;
   for (const double y : at) {
@@ -100,11 +102,12 @@ void draw_axes(Canvas& canvas, const Box& axes, const Range& xs, const Range& ys
     canvas.line({{pixel, axes.y + axes.height}, {pixel, axes.y + axes.height + 8}}, kBlack, 2);
     auto style = kTickText;
     style.align = Align::center;
-    canvas.text({pixel, axes.y + axes.height + 26}, tick_label(x, step, xs.high), style);
+    canvas.text({pixel, axes.y + axes.height + 26},
+                panel.log_x ? fmt::format("{:g}", std::pow(10, x)) : tick_label(x, step, xs.high), style);
   }
   canvas.line({{axes.x, axes.y}, {axes.x, axes.y + axes.height}, {axes.x + axes.width, axes.y + axes.height}}, kBlack,
               2);
-  canvas.text({axes.x + axes.width / 2, axes.y + axes.height + 64}, "step",
+  canvas.text({axes.x + axes.width / 2, axes.y + axes.height + 64}, panel.x_label,
               {.size = 24, .align = Align::center, .color = kGrey});
 }
 
@@ -113,7 +116,7 @@ void draw_panel(Canvas& canvas, const Panel& panel, const Box& box) {
   const Box axes{box.x + kLeft, box.y + kTop, box.width - kLeft - kRight, box.height - kTop - kBottom};
   Range xs, ys;
   for (const auto& series : panel.series) {
-    for (const auto& point : points_of(series)) xs.take(point.x), ys.take(point.y);
+    for (const auto& point : points_of(series, panel.log_x)) xs.take(point.x), ys.take(point.y);
   }
   if (xs.empty()) {
     canvas.frame(axes, kPale, 2);
@@ -121,15 +124,15 @@ void draw_panel(Canvas& canvas, const Panel& panel, const Box& box) {
                 {.size = 24, .align = Align::center, .color = kGrey});
     return;
   }
-  xs.take(0);
+  if (!panel.log_x) xs.take(0);
   xs = xs.rounded(5);
   ys = ys.rounded(6);
-  draw_axes(canvas, axes, xs, ys);
+  draw_axes(canvas, panel, axes, xs, ys);
   double legend = axes.x;
   for (size_t i = 0; i < panel.series.size(); ++i) {
     const auto& series = panel.series[i];
     const auto& color = kColors[i % std::size(kColors)];
-    auto points = points_of(series);
+    auto points = points_of(series, panel.log_x);
     for (auto& point : points) {
       point = {axes.x + axes.width * (point.x - xs.low) / (xs.high - xs.low),
                axes.y + axes.height * (ys.high - point.y) / (ys.high - ys.low)};
@@ -186,12 +189,12 @@ std::vector<Panel> panels_of(const std::filesystem::path& metrics_csv) {
     }
   }
 
-  std::vector<Panel> panels{{"Loss", {}}, {"Accuracy", {}}};
+  std::vector<Panel> panels{{.title = "Loss"}, {.title = "Accuracy"}};
   const auto panel = [&](const std::string& title) -> Panel& {
     for (auto& known : panels) {
       if (known.title == title) return known;
     }
-    return panels.emplace_back(Panel{title, {}});
+    return panels.emplace_back(Panel{.title = title});
   };
   for (const auto& [prefix, name] : {std::pair{"train_", "train"}, std::pair{"val_", "validation"}}) {
     for (auto& [column, series] : columns) {

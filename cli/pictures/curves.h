@@ -1,4 +1,4 @@
-// curves.png: what a run logged, over its steps.
+// Curves as pictures: what a run logged, over its steps (curves.png), and what a search found.
 #pragma once
 
 #include <filesystem>
@@ -16,6 +16,8 @@ struct Series {
 struct Panel {
   std::string title;
   std::vector<Series> series;
+  std::string x_label = "step";
+  bool log_x = false;  // x above 0 on a logarithmic axis; else the axis begins at 0
 };
 
 // The panels of a metrics.csv: loss, accuracy and whatever else was logged as train_… and val_… over `step`, and the

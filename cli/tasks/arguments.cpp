@@ -81,8 +81,8 @@ TaskArguments read_task_arguments(const std::vector<std::string>& words, train::
   return arguments;
 }
 
-void configure(Task& task, const std::vector<std::string>& arguments) {
-  const auto values = train::from_lightning(core::read_arguments(arguments));
+void configure(Task& task, const std::vector<core::Value>& arguments) {
+  const auto values = train::from_lightning(arguments);
   if (const auto checkpoint = text_at(values, {"ckpt_path"})) {
     const auto root = text_at(values, {"trainer", "default_root_dir"}).value_or(task.run().trainer.default_root_dir);
     const auto folder = train::find_checkpoint(*checkpoint, std::filesystem::path(root) / task.name());

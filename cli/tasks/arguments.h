@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/tasks/task.h"
+#include "perceive/core/value.h"
 
 namespace perceive::cli {
 
@@ -21,6 +22,6 @@ TaskArguments read_task_arguments(const std::vector<std::string>& words, train::
 
 // Defaults, then the configuration in the checkpoint that the arguments name, then the arguments from left to right;
 // then what the data decides.
-void configure(Task& task, const std::vector<std::string>& arguments);
+void configure(Task& task, const std::vector<core::Value>& arguments);
 
 }  // namespace perceive::cli

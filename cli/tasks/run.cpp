@@ -1,4 +1,4 @@
-// fit, validate, test and predict of any task.
+// fit, validate, test, predict and tune of any task.
 #include "cli/tasks/run.h"
 
 #include <ATen/Context.h>
@@ -9,6 +9,8 @@
 #include "cli/help.h"
 #include "cli/pictures/curves.h"
 #include "cli/tasks/arguments.h"
+#include "cli/tasks/tune.h"
+#include "perceive/core/config.h"
 #include "perceive/core/log.h"
 #include "perceive/core/terminal.h"
 #include "perceive/core/text.h"
@@ -78,11 +80,18 @@ void require(bool given, const std::string& message) {
   if (!given) throw core::ConfigError(message);
 }
 
-ExitCode fit(Task& task) {
-  auto& run = task.run();
+void require_optimizer(const RunOptions& run) {
   require(run.optimizer.has_value(),
           "optimizer: none was chosen; give one, for instance --optimizer=AdamW "
           "--optimizer.lr=1e-3");
+}
+
+ExitCode fit(Task& task) {
+  auto& run = task.run();
+  require_optimizer(run);
+  require(!run.trainer.auto_lr_find && !run.trainer.auto_scale_batch_size,
+          fmt::format("trainer.{}: fit does not search; call `perceive {} tune`, and give fit what it suggests",
+                      run.trainer.auto_lr_find ? "auto_lr_find" : "auto_scale_batch_size", task.name()));
   seed(run);
   train::Trainer trainer(run.trainer, info_of(task));
   const auto result =
@@ -118,7 +127,7 @@ ExitCode predict(Task& task, const PredictRequest& request) {
 
 ExitCode run(Task& task, Stage stage, const std::vector<std::string>& words) {
   const auto arguments = read_task_arguments(words, stage);
-  configure(task, arguments.configuration);
+  configure(task, core::read_arguments(arguments.configuration));
   if (arguments.print_config) {
     core::write_all(1, core::to_yaml(task.options(), arguments.comments));
     return ExitCode::ok;
@@ -135,6 +144,19 @@ ExitCode run(Task& task, Stage stage, const std::vector<std::string>& words) {
   }
 }
 
+ExitCode run_tune(Task& task, const std::vector<std::string>& words) {
+  const auto arguments = read_task_arguments(words, Stage::fit);
+  TuneOptions options;
+  configure(task, take(core::read_arguments(arguments.configuration), options));
+  if (arguments.print_config) {
+    core::write_all(1, core::to_yaml(task.options(), arguments.comments) + core::to_yaml(options, arguments.comments));
+    return ExitCode::ok;
+  }
+  require_optimizer(task.run());
+  seed(task.run());
+  return tune(task, options);
+}
+
 std::string details(const std::function<std::unique_ptr<Task>()>& make, Stage stage) {
   std::string text;
   if (stage == Stage::predict) {
@@ -148,6 +170,16 @@ std::string details(const std::function<std::unique_ptr<Task>()>& make, Stage st
               : "The configuration of the checkpoint that --ckpt_path names is where this one starts from.\n";
   text += "  --print_config   print the configuration and end; --print_config=comments: with its meaning\n";
   return text + options_help(make()->options());
+}
+
+std::string tune_details(const std::function<std::unique_ptr<Task>()>& make) {
+  auto lines = core::list_options(make()->options());
+  for (auto& line : core::list_options(TuneOptions{})) lines.push_back(std::move(line));
+  return "Searches for --optimizer.lr, and with --trainer.auto_scale_batch_size=power or binsearch for "
+         "--data.batch_size;\n"
+         "for both with --trainer.auto_lr_find too. Nothing is trained: parameters are as before.\n"
+         "  --print_config   print the configuration and end; --print_config=comments: with its meaning\n" +
+         options_help(lines);
 }
 
 }  // namespace
@@ -166,6 +198,11 @@ Command task_command(const std::string& help, std::function<std::unique_ptr<Task
          [make, stage = stage](const std::vector<std::string>& words) { return run(*make(), stage, words); },
          {}});
   }
+  command.below.push_back({"tune",
+                           "find a learning rate or a batch size to train with",
+                           [make] { return tune_details(make); },
+                           [make](const std::vector<std::string>& words) { return run_tune(*make(), words); },
+                           {}});
   return command;
 }
 

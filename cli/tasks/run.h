@@ -10,7 +10,7 @@
 
 namespace perceive::cli {
 
-// The command of a task, with fit, validate, test and predict below it.
+// The command of a task, with fit, validate, test, predict and tune below it.
 Command task_command(const std::string& help, std::function<std::unique_ptr<Task>()> make);
 
 }  // namespace perceive::cli

@@ -7,7 +7,7 @@
 
 namespace perceive::cli {
 
-// One command for each task, with fit, validate, test and predict below it.
+// One command for each task, with fit, validate, test, predict and tune below it.
 std::vector<Command> task_commands();
 
 }  // namespace perceive::cli

@@ -35,8 +35,9 @@ std::string printed(const Words& words) {
 }
 
 TEST(Help, OfEveryCommandTakesLessThanASecond) {
-  for (const Words& words : {Words{}, Words{"info"}, Words{"img_clf"}, Words{"img_clf", "fit"},
-                             Words{"img_clf", "validate"}, Words{"img_clf", "test"}, Words{"img_clf", "predict"}}) {
+  for (const Words& words :
+       {Words{}, Words{"info"}, Words{"img_clf"}, Words{"img_clf", "fit"}, Words{"img_clf", "validate"},
+        Words{"img_clf", "test"}, Words{"img_clf", "predict"}, Words{"img_clf", "tune"}}) {
     const auto ended = perceive(words + Words{"--help"});
     EXPECT_EQ(ended.code, 0) << ended.err;
     EXPECT_THAT(ended.out, HasSubstr("Usage: perceive"));
