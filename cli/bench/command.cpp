@@ -6,11 +6,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "cli/bench/attention.h"
+#include "cli/bench/models/commands.h"
 #include "cli/bench/report.h"
 #include "cli/help.h"
 #include "perceive/core/log.h"
@@ -20,8 +20,6 @@
 
 namespace perceive::cli::bench {
 namespace {
-
-namespace fs = std::filesystem;
 
 at::ScalarType scalar_type(Dtype dtype) {
   switch (dtype) {
@@ -46,21 +44,12 @@ Sizes tiny(Sizes sizes) {
   return sizes;
 }
 
-// What a file that cannot be written would waste is the whole run.
-void check_output(const fs::path& file) {
-  io::check_writable(file.has_parent_path() ? file.parent_path() : fs::path("."));
-  std::error_code error;
-  if (fs::is_directory(file, error)) {
-    throw core::ConfigError("--json expects the name of a file, got the folder " + file.string());
-  }
-}
-
 core::ExitCode attention(const std::vector<std::string>& words) {
   Report report{.options = read_attention_options(words)};
   const auto& options = report.options;
   report.sizes = sizes_of(options);
   const auto plan = plan_of(options, report.sizes);
-  if (options.json) check_output(*options.json);
+  if (options.json) check_output(*options.json, "json");
   if (options.threads) at::set_num_threads(static_cast<int>(*options.threads));
   at::manual_seed(0);
   const auto dtype = scalar_type(options.dtype);
@@ -91,9 +80,7 @@ core::ExitCode attention(const std::vector<std::string>& words) {
   const auto unsteady = disagreement(report.before, report.after);
   if (!unsteady.empty()) core::log_warning(unsteady);
   if (options.json) {
-    io::AtomicFile file(*options.json);
-    file.write(json_of(report).dump(2) + "\n");
-    file.commit();
+    io::write_file(*options.json, json_of(report).dump(2) + "\n");
   }
   return core::ExitCode::ok;
 }
@@ -129,7 +116,9 @@ Command bench_command() {
           "measure against libtorch's own ways in the same run",
           {},
           {},
-          {{"attention", "attend and attend_source, forward and backward", attention_details, attention, {}}}};
+          {{"attention", "attend and attend_source, forward and backward", attention_details, attention, {}},
+           models_command(),
+           model_command()}};
 }
 
 }  // namespace perceive::cli::bench

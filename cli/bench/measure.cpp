@@ -15,13 +15,6 @@ namespace {
 constexpr size_t kRounds = 15, kFewestRounds = 3, kMostRounds = 1000;
 constexpr double kShortestRow = 0.3, kLongestRow = 20;  // seconds
 
-double median(std::vector<double> of) {
-  const auto middle = of.begin() + static_cast<ptrdiff_t>(of.size() / 2);
-  std::nth_element(of.begin(), middle, of.end());
-  if (of.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(of.begin(), middle)) / 2;
-}
-
 bool enough(size_t rounds, double seconds) {
   if (rounds < kFewestRounds) return false;
   return seconds > kLongestRow || rounds >= kMostRounds || (rounds >= kRounds && seconds > kShortestRow);
@@ -45,6 +38,13 @@ Call first_call(const Contender& contender, const Row& row, Measured& measured) 
 }
 
 }  // namespace
+
+double median(std::vector<double> of) {
+  const auto middle = of.begin() + static_cast<ptrdiff_t>(of.size() / 2);
+  std::nth_element(of.begin(), middle, of.end());
+  if (of.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(of.begin(), middle)) / 2;
+}
 
 std::vector<Measured> measure(const Row& row) {
   struct Running {

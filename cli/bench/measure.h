@@ -39,6 +39,8 @@ struct Measured {
 // its first call objects with it.
 std::vector<Measured> measure(const Row& row);
 
+double median(std::vector<double> of);  // at least one
+
 // Calls every contender once: what libraries allocate at their first use does not count as anyone's memory.
 void warm_up(const std::vector<Row>& rows);
 

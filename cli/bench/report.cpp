@@ -5,10 +5,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "perceive/core/error.h"
 #include "perceive/core/memory.h"
 #include "perceive/core/options.h"
+#include "perceive/io/files.h"
 #include "perceive/kernels/tile.h"
 
 namespace perceive::cli::bench {
@@ -21,11 +24,6 @@ const char* name_of(Dtype dtype) {
     if (value == dtype) return name;
   }
   return "";
-}
-
-std::string duration(double seconds) {
-  if (seconds >= 1) return fmt::format("{:.3f} s", seconds);
-  return seconds >= 1e-3 ? fmt::format("{:.2f} ms", 1e3 * seconds) : fmt::format("{:.1f} us", 1e6 * seconds);
 }
 
 std::string line(const Measured& m, const Measured& ours, double flops, double peak) {
@@ -46,6 +44,20 @@ nlohmann::json numbers(const Measured& m, double flops, double peak) {
 }
 
 }  // namespace
+
+void check_output(const std::string& file, const char* option) {
+  const std::filesystem::path path(file);
+  io::check_writable(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    throw core::ConfigError(fmt::format("--{} expects the name of a file, got the folder {}", option, file));
+  }
+}
+
+std::string duration(double seconds) {
+  if (seconds >= 1) return fmt::format("{:.3f} s", seconds);
+  return seconds >= 1e-3 ? fmt::format("{:.2f} ms", 1e3 * seconds) : fmt::format("{:.1f} us", 1e6 * seconds);
+}
 
 double Report::peak() const {
   return std::max(before.flops, after.flops);

@@ -26,6 +26,13 @@ struct Report {
   double peak() const;  // the better of the two, FLOP/s
 };
 
+// Throws for what could not be written in the end, which would waste the whole run: core::ConfigError for a folder,
+// core::FileError otherwise. `option` is the flag's name.
+void check_output(const std::string& file, const char* option);
+
+// "12.30 ms".
+std::string duration(double seconds);
+
 std::string table(const Report& report);
 
 // A list of one object a result: `name`, `plan` (null: none), `seconds`, `gflops`, `share_of_peak`, `ratio_to` (peer's

@@ -83,7 +83,7 @@ TEST(Bench, WithoutChannelsThereIsNoSource) {
 TEST(Bench, RefusesASuiteItHasNot) {
   const auto ended = perceive({"bench", "atention"});
   EXPECT_EQ(ended.code, 2);
-  EXPECT_THAT(ended.err, HasSubstr("did you mean 'attention'?; perceive bench has attention"));
+  EXPECT_THAT(ended.err, HasSubstr("did you mean 'attention'?; perceive bench has attention, model"));
 }
 
 TEST(Bench, RefusesInWordsAndBeforeItAllocates) {
