@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/bench/attention.h"
+#include "cli/bench/baseline.h"
 #include "cli/bench/models/commands.h"
 #include "cli/bench/report.h"
 #include "cli/help.h"
@@ -50,6 +51,7 @@ core::ExitCode attention(const std::vector<std::string>& words) {
   report.sizes = sizes_of(options);
   const auto plan = plan_of(options, report.sizes);
   if (options.json) check_output(*options.json, "json");
+  const auto baseline = options.baseline ? read_baseline(*options.baseline, options) : nlohmann::json::array();
   if (options.threads) at::set_num_threads(static_cast<int>(*options.threads));
   at::manual_seed(0);
   const auto dtype = scalar_type(options.dtype);
@@ -79,8 +81,15 @@ core::ExitCode attention(const std::vector<std::string>& words) {
   core::write_all(1, table(report));
   const auto unsteady = disagreement(report.before, report.after);
   if (!unsteady.empty()) core::log_warning(unsteady);
-  if (options.json) {
-    io::write_file(*options.json, json_of(report).dump(2) + "\n");
+  const auto json = json_of(report);
+  if (options.json) io::write_file(*options.json, json.dump(2) + "\n");
+  const auto slower = fallen(baseline, json);
+  if (!slower.empty()) {
+    throw core::Error(
+        core::ExitCode::failure,
+        fmt::format("the advantage has fallen by more than {:.0f} % since {}:\n{}measure again before you "
+                    "believe it",
+                    100 * kMayFall, *options.baseline, words_of(slower)));
   }
   return core::ExitCode::ok;
 }

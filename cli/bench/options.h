@@ -41,7 +41,7 @@ struct AttentionOptions {
   Dtype dtype = Dtype::float32;
   std::string plan = "automatic";
   std::optional<int64_t> threads;
-  std::optional<std::string> json;
+  std::optional<std::string> json, baseline;
 };
 template <class Visitor>
 void visit(AttentionOptions& o, Visitor&& field) {
@@ -60,6 +60,8 @@ void visit(AttentionOptions& o, Visitor&& field) {
   field("plan", o.plan, "of attend_source: automatic, separate, absorb_keys, absorb_values, absorb or separable");
   field("threads", o.threads, "null: as many as libtorch takes");
   field("json", o.json, "a file for the results");
+  field("baseline", o.baseline,
+        "results of an earlier run: exit with 1 where a ratio to libtorch's ways has fallen by more than 15 %");
 }
 
 // One call's sizes; keys is the product of the grid where there is one.

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/bench/baseline.h"
 #include "cli/bench/options.h"
 #include "perceive/core/error.h"
+#include "perceive/core/options.h"
 #include "tests/cli/process.h"
 
 namespace perceive::tests {
@@ -16,6 +18,7 @@ using cli::bench::read_attention_options;
 using cli::bench::sizes_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 const std::vector<std::string> kTiny{"bench",      "attention", "--latents",  "8", "--keys", "64",
                                      "--channels", "4",         "--head_dim", "8", "--json", "results.json"};
@@ -102,6 +105,68 @@ TEST(Bench, RefusesInWordsAndBeforeItAllocates) {
     EXPECT_EQ(ended.code, 2) << flag;
     EXPECT_THAT(ended.err, HasSubstr(words)) << flag;
   }
+}
+
+nlohmann::json with_ratios(nlohmann::json rows, double factor) {
+  for (auto& row : rows) {
+    for (auto& ratio : row["ratio_to"]) ratio = factor * ratio.get<double>();
+  }
+  return rows;
+}
+
+TEST(Bench, FailsWhereARatioHasFallen) {
+  const Folder folder;
+  const auto rows = results_of(kTiny);
+  const auto compare = [&](const nlohmann::json& baseline) {
+    write(folder / "then.json", baseline.dump());
+    auto words = kTiny;
+    words.emplace_back("--baseline=then.json");
+    return perceive(words, {.folder = folder});
+  };
+  const auto slower = compare(with_ratios(rows, 1e6));
+  EXPECT_EQ(slower.code, 1);
+  EXPECT_THAT(slower.err, HasSubstr("by more than 15 % since then.json"));
+  for (const auto& row : rows) {
+    EXPECT_THAT(slower.err, HasSubstr("  " + row["name"].get<std::string>() + " against ")) << slower.err;
+  }
+  EXPECT_THAT(slower.err, HasSubstr("attend forward against sdpa: was "));
+  EXPECT_THAT(slower.err, Not(HasSubstr("plan:")));
+  const auto faster = compare(with_ratios(rows, 1e-6));
+  EXPECT_EQ(faster.code, 0) << faster.err;
+}
+
+TEST(Bench, ABaselineOfOtherSizesOrOtherContentIsRefused) {
+  const Folder folder;
+  auto words = kTiny;
+  words.emplace_back("--baseline=then.json");
+  EXPECT_EQ(perceive(words, {.folder = folder}).code, 4);
+  const auto row = [](int keys) {
+    nlohmann::json options = core::to_json(read_attention_options({kTiny.begin() + 2, kTiny.end()}));
+    options["keys"] = keys;
+    return nlohmann::json::array({{{"name", "attend forward"}, {"options", options}, {"ratio_to", {{"sdpa", 1.0}}}}});
+  };
+  write(folder / "then.json", row(128).dump());
+  const auto other = perceive(words, {.folder = folder});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("then.json was measured with --keys 128, this run has 64"));
+  for (const char* text : {"[]", "{}", "[1]", R"([{"name": "attend forward"}])", "[{]"}) {
+    write(folder / "then.json", text);
+    EXPECT_EQ(perceive(words, {.folder = folder}).code, 4) << text;
+  }
+}
+
+TEST(BenchBaseline, OnlyRatiosThatBothHaveAndThatFellByMoreThanFifteenPercentCount) {
+  const auto run = [](double sdpa, double formula, double plan) {
+    return nlohmann::json{
+        {{"name", "attend forward"}, {"ratio_to", {{"sdpa", sdpa}, {"formula", formula}, {"plan:absorb", plan}}}},
+        {{"name", "only here"}, {"ratio_to", {{"sdpa", sdpa}}}}};
+  };
+  auto now = run(1.71, 1.69, 0.1);
+  now.erase(1);
+  const auto found = cli::bench::fallen(run(2, 2, 2), now);
+  ASSERT_EQ(found.size(), 1);
+  EXPECT_EQ(cli::bench::words_of(found), "  attend forward against formula: was 2.00, is 1.69\n");
+  EXPECT_TRUE(cli::bench::fallen(run(1, 1, 1), run(2, 2, 2)).empty());
 }
 
 TEST(BenchOptions, AShapeSetsSizesThatLaterOptionsOverride) {
