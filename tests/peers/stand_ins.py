@@ -33,9 +33,6 @@ def _perceiver_io(packages):
 
 
 def _linformer_pytorch(packages):
-    _empty("matplotlib")
-    _empty("matplotlib.colors")
-    _empty("matplotlib.pyplot")
     torch.Tensor.cuda = lambda self, *args, **kwargs: self  # 0.1.0's Padder
     # The re-entrant kind, once the only one, does not work with torch.autograd.grad(); the numbers are the same.
     again = torch.utils.checkpoint.checkpoint
