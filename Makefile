@@ -1,7 +1,7 @@
 # The front door: each target sets up all it needs, then hands over to CMake presets.
 PRESET ?= release
 
-.PHONY: all build setup test demo format clean
+.PHONY: all build setup test demo benchmarks format clean
 all: build
 
 setup:
@@ -16,6 +16,11 @@ test: build
 
 demo: build
 	@examples/demo.sh
+
+# QUICK=1: about ten minutes.
+benchmarks: build
+	@tools/peers
+	@benchmarks/run $(if $(QUICK),--quick)
 
 format:
 	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
