@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::string> kTaskModels{{"ImageClassifier", "perceiver_io.image_classifier"},
                                                      {"TextClassifier", "perceiver_io.text_classifier"},
                                                      {"MaskedLanguageModel", "perceiver_io.masked_lm"},
-                                                     {"PerceiverIO", "perceive.PerceiverIO"}};
+                                                     {"PerceiverIO", "perceive.PerceiverIO"},
+                                                     {"Linformer", "perceive.LinformerLM"}};
 // What a task's model has besides its class's arguments.
 const std::set<std::string> kTaskArguments{"mlm_ckpt", "clf_ckpt", "freeze_encoder", "masked_samples",
                                            "num_predictions"};

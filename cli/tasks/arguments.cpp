@@ -85,7 +85,8 @@ void configure(Task& task, const std::vector<core::Value>& arguments) {
   const auto values = train::from_lightning(arguments);
   if (const auto checkpoint = text_at(values, {"ckpt_path"})) {
     const auto root = text_at(values, {"trainer", "default_root_dir"}).value_or(task.run().trainer.default_root_dir);
-    const auto folder = train::find_checkpoint(*checkpoint, std::filesystem::path(root) / task.name());
+    const auto name = text_at(values, {"trainer", "name"}).value_or(task.run_name());
+    const auto folder = train::find_checkpoint(*checkpoint, std::filesystem::path(root) / name);
     const auto file = folder / "state.json";
     const auto state = core::parse_json(io::read_file(file), file.string());
     if (state.contains("config")) core::assign(task.options(), core::value_of(state.at("config"), file.string()));

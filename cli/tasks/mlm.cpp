@@ -4,10 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include "cli/tasks/link.h"
 #include "cli/tasks/mlm_predictions.h"
-#include "cli/tasks/text_data.h"
-#include "cli/tasks/text_models.h"
+#include "cli/tasks/text_task.h"
 #include "perceive/core/terminal.h"
 #include "perceive/data/fill_masks.h"
 #include "perceive/data/token_dataset.h"
@@ -16,13 +14,6 @@
 
 namespace perceive::cli {
 namespace {
-
-struct Options : TaskOptions<TextOptions, MaskedLMOptions> {
-  Options() {
-    optimizer = train::AdamWOptions();
-    lr_scheduler = train::OneCycleLROptions{.pct_start = 0.1, .cycle_momentum = false};
-  }
-};
 
 models::TextMasking masking_for(const data::Tokenizer& tokenizer, int64_t vocabulary) {
   const int64_t pad = data::pad_id(tokenizer);
@@ -36,25 +27,9 @@ models::TextMasking masking_for(const data::Tokenizer& tokenizer, int64_t vocabu
   return models::TextMasking(options);
 }
 
-class Mlm : public Task {
+class Mlm : public TextTask<LanguageModelOptions<MaskedLMOptions>> {
  public:
   std::string name() const override { return "mlm"; }
-  core::OptionRef options() override { return core::reflect(options_); }
-  RunOptions& run() override { return options_; }
-
-  void link() override {
-    if (!options_.data) return;
-    in_group("data", [&] {
-      keep_classes(*options_.data);
-      data_ = std::visit([](const auto& data) { return make_data(data); }, *options_.data);
-    });
-    link_model(options_.model, *data_);
-  }
-
-  data::TextDataModule& data() override {
-    if (!data_) throw core::ConfigError("data: none was chosen; give one, for instance --data=ImdbDataModule");
-    return *data_;
-  }
 
   train::LanguageModel& learner() override {
     if (!learner_) {
@@ -74,8 +49,6 @@ class Mlm : public Task {
     }
     return *learner_;
   }
-
-  std::vector<std::filesystem::path> draw(const std::filesystem::path& /*folder*/) override { return {}; }
 
   void predict(train::Trainer& trainer, const PredictRequest& request, const std::filesystem::path& checkpoint,
                const std::filesystem::path& output) override {
@@ -123,8 +96,6 @@ class Mlm : public Task {
     return {{"sample predictions", words}};
   }
 
-  Options options_;
-  std::unique_ptr<data::TextDataModule> data_;
   std::unique_ptr<train::LanguageModel> learner_;
 };
 

@@ -35,7 +35,7 @@ void seed(RunOptions& run) {
 // The configuration as the run's folder and checkpoints keep it: where it came from is no part of what was run.
 train::RunInfo info_of(Task& task) {
   const auto ckpt_path = std::exchange(task.run().ckpt_path, std::nullopt);
-  train::RunInfo info{task.name(), core::to_yaml(task.options()), core::to_json(task.options())};
+  train::RunInfo info{task.run_name(), core::to_yaml(task.options()), core::to_json(task.options())};
   task.run().ckpt_path = ckpt_path;
   return info;
 }

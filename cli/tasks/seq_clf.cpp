@@ -3,10 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "cli/tasks/link.h"
 #include "cli/tasks/predictions.h"
-#include "cli/tasks/text_data.h"
-#include "cli/tasks/text_models.h"
+#include "cli/tasks/text_task.h"
 #include "perceive/core/terminal.h"
 #include "perceive/train/classifier.h"
 
@@ -16,25 +14,9 @@ namespace {
 constexpr size_t kRowsShown = 20;  // of the predictions of a whole test set
 constexpr size_t kWidest = 60;     // characters of a text in a table
 
-class SeqClf : public Task {
+class SeqClf : public TextTask<TaskOptions<LabelledTextOptions, TextClassifierModelOptions>> {
  public:
   std::string name() const override { return "seq_clf"; }
-  core::OptionRef options() override { return core::reflect(options_); }
-  RunOptions& run() override { return options_; }
-
-  void link() override {
-    if (!options_.data) return;
-    in_group("data", [&] {
-      keep_classes(*options_.data);
-      data_ = std::visit([](const auto& data) { return make_data(data); }, *options_.data);
-    });
-    link_model(options_.model, *data_);
-  }
-
-  data::TextDataModule& data() override {
-    if (!data_) throw core::ConfigError("data: none was chosen; give one, for instance --data=ImdbDataModule");
-    return *data_;
-  }
 
   train::Classifier& learner() override {
     if (!learner_) {
@@ -48,8 +30,6 @@ class SeqClf : public Task {
     }
     return *learner_;
   }
-
-  std::vector<std::filesystem::path> draw(const std::filesystem::path& /*folder*/) override { return {}; }
 
   void predict(train::Trainer& trainer, const PredictRequest& request, const std::filesystem::path& checkpoint,
                const std::filesystem::path& output) override {
@@ -70,8 +50,6 @@ class SeqClf : public Task {
   }
 
  private:
-  TaskOptions<LabelledTextOptions, TextClassifierModelOptions> options_;
-  std::unique_ptr<data::TextDataModule> data_;
   std::unique_ptr<train::Classifier> learner_;
 };
 

@@ -52,6 +52,8 @@ class Task {
   virtual std::string name() const = 0;  // as on the command line
   virtual core::OptionRef options() = 0;
   virtual RunOptions& run() = 0;
+  // The folder of its runs below default_root_dir.
+  std::string run_name() { return run().trainer.name.value_or(name()); }
   // Fills in what the data, once chosen, decides of the model. Throws core::ConfigError where the user said otherwise.
   virtual void link() = 0;
 

@@ -71,6 +71,13 @@ void link(NativeMaskedLMOptions& model, const data::TextDataModule& data) {
   link_option("model.output.length", output->length, standard.length, data.max_seq_len());
 }
 
+void link(models::LinformerLMOptions& model, const data::TextDataModule& data) {
+  const models::LinformerLMOptions standard;
+  auto& length = model.layer.attention.projection.length;
+  link_option("model.vocabulary", model.vocabulary, standard.vocabulary, data.vocab_size());
+  link_option("model.length", length, standard.layer.attention.projection.length, data.max_seq_len());
+}
+
 void link(TextClassifierOptions& model, const data::TextDataModule& data) {
   link_encoder(model.encoder, data);
   link_option("model.decoder.num_classes", model.decoder.num_classes, TextClassifierOptions().decoder.num_classes,
@@ -102,7 +109,8 @@ TextModel of_dialect(Model model) {
             return model->forward(ids, mask.logical_not());
           }};
 }
-TextModel of_native(models::PerceiverIO model) {
+template <class Model>
+TextModel of_native(Model model) {
   return {model.ptr(),
           [model](const at::Tensor& ids, const at::Tensor& mask) mutable { return model->forward(ids, mask); }};
 }
@@ -112,6 +120,12 @@ TextModel make(const MaskedLanguageModelOptions& options) {
 }
 TextModel make(const NativeMaskedLMOptions& options) {
   return of_native(models::PerceiverIO(options));
+}
+TextModel make(const MaskedLinformerOptions& options) {
+  if (options.layer.attention.causal) {
+    throw core::ConfigError("causal: expected false, since a masked token is guessed from both sides; got true");
+  }
+  return of_native(models::LinformerLM(options));
 }
 TextModel make(const TextClassifierOptions& options) {
   require_one_query("decoder.num_output_queries", options.decoder.num_output_queries);
@@ -202,6 +216,9 @@ void link_model(MaskedLMOptions& options, const data::TextDataModule& data) {
 }
 void link_model(TextClassifierModelOptions& options, const data::TextDataModule& data) {
   std::visit([&](auto& model) { link(model, data); }, options);
+}
+void link_model(CausalLinformerOptions& options, const data::TextDataModule& data) {
+  link(options, data);
 }
 
 TextModel make_model(const MaskedLMOptions& options) {

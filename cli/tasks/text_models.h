@@ -10,6 +10,7 @@
 
 #include "perceive/data/text_module.h"
 #include "perceive/models/dialects/perceiver_io/config.h"
+#include "perceive/models/linformer.h"
 
 namespace perceive::cli {
 
@@ -46,7 +47,35 @@ void visit(NativeMaskedLMOptions& o, Visitor&& field) {
   visit(static_cast<models::PerceiverIOOptions&>(o), field);
   visit(static_cast<MaskedSamples&>(o), field);
 }
-using MaskedLMOptions = std::variant<MaskedLanguageModelOptions, NativeMaskedLMOptions>;
+struct MaskedLinformerOptions : models::LinformerLMOptions, MaskedSamples {
+  static constexpr const char* kName = "Linformer";
+};
+template <class Visitor>
+void visit(MaskedLinformerOptions& o, Visitor&& field) {
+  visit(static_cast<models::LinformerLMOptions&>(o), field);
+  visit(static_cast<MaskedSamples&>(o), field);
+}
+using MaskedLMOptions = std::variant<MaskedLanguageModelOptions, NativeMaskedLMOptions, MaskedLinformerOptions>;
+
+// What a causal language model is asked to go on with now and then.
+struct Prompts {
+  std::vector<std::string> prompts = {"The "};
+  models::GenerateOptions generate{.tokens = 100, .temperature = 0.8};
+};
+template <class Visitor>
+void visit(Prompts& o, Visitor&& field) {
+  field("prompts", o.prompts, "texts that are continued after each validation");
+  field("generate", o.generate, "how, and how predict does it");
+}
+struct CausalLinformerOptions : models::LinformerLMOptions, Prompts {
+  static constexpr const char* kName = "Linformer";
+  CausalLinformerOptions() { layer.attention.causal = true; }
+};
+template <class Visitor>
+void visit(CausalLinformerOptions& o, Visitor&& field) {
+  visit(static_cast<models::LinformerLMOptions&>(o), field);
+  visit(static_cast<Prompts&>(o), field);
+}
 
 // Weights that a text classifier begins with.
 struct Transfer {
@@ -84,6 +113,7 @@ using TextClassifierModelOptions = std::variant<TextClassifierOptions, NativeTex
 // Fill in what the data decides. Throw core::ConfigError where someone said otherwise.
 void link_model(MaskedLMOptions& options, const data::TextDataModule& data);
 void link_model(TextClassifierModelOptions& options, const data::TextDataModule& data);
+void link_model(CausalLinformerOptions& options, const data::TextDataModule& data);
 
 struct TextModel {
   std::shared_ptr<torch::nn::Module> module;  // its parameters' names are a checkpoint's

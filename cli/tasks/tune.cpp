@@ -131,7 +131,7 @@ core::ExitCode tune(Task& task, const TuneOptions& options) {
   std::optional<train::RunFolder> folder;
   const auto finish = [&](const auto& result) {
     if (run.trainer.logger && !result.interrupted) {
-      if (!folder) folder = train::RunFolder::create(fs::path(run.trainer.default_root_dir) / task.name() / "tune");
+      if (!folder) folder = train::RunFolder::create(fs::path(run.trainer.default_root_dir) / task.run_name() / "tune");
       write(result, folder->path());
     }
     return report(result);

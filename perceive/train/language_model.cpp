@@ -42,7 +42,8 @@ StepOutput LanguageModel::step(const data::Batch& batch, Stage stage) {
   output.loss = asks ? at::cross_entropy_loss(logits.flatten(0, 1), labels, {}, at::Reduction::Mean, kNotAsked)
                      : logits.sum() * 0.0;
   output.count = task.count;
-  if (bytes_per_token_ > 0) output.metrics["bits_per_byte"] = output.loss.detach() / (std::log(2.0) * bytes_per_token_);
+  const double bytes = bytes_per_token_ ? bytes_per_token_() : 0;
+  if (bytes > 0) output.metrics["bits_per_byte"] = output.loss.detach() / (std::log(2.0) * bytes);
   return output;
 }
 

@@ -35,8 +35,8 @@ class LanguageModel : public Learner {
         prepare_(std::move(prepare)),
         samples_(std::move(samples)) {}
 
-  // Adds the metric "bits_per_byte" where a token stands for so many bytes of text.
-  void set_bytes_per_token(double bytes) { bytes_per_token_ = bytes; }
+  // Adds the metric "bits_per_byte": a token stands for so many bytes of text, on average; 0: nobody knows.
+  void set_bytes_per_token(std::function<double()> bytes) { bytes_per_token_ = std::move(bytes); }
 
   torch::nn::Module& module() override { return *module_; }
   // Needs "ids" [B, l], int64, and "mask" [B, l] in the batch.
@@ -50,7 +50,7 @@ class LanguageModel : public Learner {
   Forward forward_;
   Prepare prepare_;
   Samples samples_;
-  double bytes_per_token_ = 0;
+  std::function<double()> bytes_per_token_;
 };
 
 }  // namespace perceive::train

@@ -206,6 +206,23 @@ std::vector<Value::Entry> callbacks(Value value) {
   return entries;
 }
 
+// A logger's own options: where runs lie. Its class says no more than that there is to be one.
+std::vector<Value::Entry> logger(const Value::Entry& given) {
+  const std::map<std::string, const char*> ours{{"save_dir", "default_root_dir"}, {"name", "name"}};
+  std::vector<Value::Entry> entries;
+  for (const auto& entry : given.value.entries) {
+    const auto found = ours.find(entry.key);
+    if (found != ours.end()) {
+      entries.push_back({found->second, entry.origin, entry.value});
+    } else if (entry.key == "init_args") {
+      for (auto& inner : logger(entry)) entries.push_back(std::move(inner));
+    } else if (entry.key != "class_path" && text_of(entry.value) != "null") {
+      refuse(entry.origin, "trainer.logger." + entry.key, "runs are numbered, and all that a logger may have is there");
+    }
+  }
+  return entries;
+}
+
 // The entry in our words, or nothing where it has no meaning here.
 std::optional<Value::Entry> translated(Value::Entry entry, const std::string& option) {
   const auto text = text_of(entry.value);
@@ -233,6 +250,10 @@ void translate_group(Value& group, const std::string& path) {
     const std::string option = path + "." + entry.key;
     if (option == "trainer.callbacks" || option == "trainer.callbacks+") {
       for (auto& ours : callbacks(entry.value)) entries.push_back(std::move(ours));
+      continue;
+    }
+    if (option == "trainer.logger" && entry.value.kind == Kind::map) {
+      for (auto& ours : logger(entry)) entries.push_back(std::move(ours));
       continue;
     }
     if (option == "trainer.checkpoint" || option == "trainer.early_stopping") translate_group(entry.value, option);

@@ -65,14 +65,15 @@ class Trainer {
   using Use = std::function<void(const data::Batch& batch, const data::Batch& prediction)>;
   void predict(Learner& learner, const data::DataModule& data, const Use& use, const std::string& ckpt_path = "");
 
- private:
-  std::filesystem::path runs() const;
+  // Parameters and buffers of a checkpoint; nothing where `ckpt_path` is empty.
   struct Loaded {
     std::filesystem::path checkpoint;
     int64_t step = 0;
   };
-  // Parameters and buffers only.
   Loaded load(Learner& learner, const std::string& ckpt_path) const;
+
+ private:
+  std::filesystem::path runs() const;
   void log(const Loaded& loaded, const Metrics& metrics) const;
   EvaluationResult evaluate(Learner& learner, std::unique_ptr<data::Loader> loader, Stage stage,
                             const std::string& ckpt_path) const;

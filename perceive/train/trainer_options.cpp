@@ -55,6 +55,9 @@ void check(const TrainerOptions& o) {
     refuse("gradient_clip_val", "a number above 0, or null", fmt::to_string(*o.gradient_clip_val));
   }
   expect_at_least(1, "accumulate_grad_batches", o.accumulate_grad_batches);
+  if (o.name && (o.name->empty() || o.name->find('/') != std::string::npos)) {
+    refuse("name", "the name of a folder, without a slash", core::in_quotes(*o.name));
+  }
   check(o.checkpoint);
   if (o.early_stopping) check(*o.early_stopping);
 }

@@ -42,6 +42,7 @@ constexpr auto enum_names(BatchSearch) {
 // without is a number of batches ("100", "1" is one batch).
 struct TrainerOptions {
   std::string default_root_dir = "logs";
+  std::optional<std::string> name;
   Accelerator accelerator = Accelerator::automatic;
   std::string devices = "auto";
   Precision precision = Precision::fp32;
@@ -76,6 +77,7 @@ struct TrainerOptions {
 template <class Visitor>
 void visit(TrainerOptions& o, Visitor&& field) {
   field("default_root_dir", o.default_root_dir, "folder that gets a folder for each run");
+  field("name", o.name, "folder of the runs in it; default: the task's name");
   field("accelerator", o.accelerator, "where to compute");
   field("devices", o.devices, "how many; auto or 1");
   field("precision", o.precision, "numbers to compute with; bf16 is mixed with 32");

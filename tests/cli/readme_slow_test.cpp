@@ -18,7 +18,6 @@ const Words kTextModel{"--model.num_latents=64",
                        "--model.encoder.num_self_attention_layers_per_block=6",
                        "--model.encoder.num_self_attention_blocks=3",
                        "--model.decoder.num_output_query_channels=64",
-                       "--data=ImdbDataModule",
                        "--data.max_seq_len=512"};
 
 Words logged_as(const std::string& name) {
@@ -34,23 +33,25 @@ struct Readme : testing::Test {
 
 TEST_F(Readme, TextFromPretrainingToFineTuning) {
   write_tiny_reviews(folder / ".cache/IMDB");
-  const auto mlm = run(Words{"mlm", "fit", "--model.encoder.dropout=0.0", "--model.decoder.dropout=0.0",
-                             "--data.batch_size=64", "--optimizer.lr=3e-3", "--optimizer.weight_decay=0.0",
-                             "--lr_scheduler.pct_start=0.1", "--trainer.check_val_every_n_epoch=5"} +
-                           kTextModel + logged_as("mlm"),
-                       {"--trainer.max_steps=2", "--trainer.check_val_every_n_epoch=1"});
+  const auto mlm =
+      run(Words{"mlm", "fit", "--data=ImdbDataModule", "--model.encoder.dropout=0.0", "--model.decoder.dropout=0.0",
+                "--data.batch_size=64", "--optimizer.lr=3e-3", "--optimizer.weight_decay=0.0",
+                "--lr_scheduler.pct_start=0.1", "--trainer.check_val_every_n_epoch=5"} +
+              kTextModel + logged_as("mlm"),
+          {"--trainer.max_steps=2", "--trainer.check_val_every_n_epoch=1"});
   ASSERT_EQ(mlm.code, 0) << mlm.err;
   EXPECT_THAT(mlm.err, HasSubstr("parameters"));
-  const auto frozen = run(Words{"seq_clf", "fit", "--model.mlm_ckpt=logs/mlm/version_0", "--model.encoder.dropout=0.0",
-                                "--model.encoder.freeze=true", "--model.decoder.dropout=0.0", "--data.batch_size=128",
-                                "--optimizer=AdamW", "--optimizer.lr=1e-3", "--optimizer.weight_decay=0.01"} +
-                              kTextModel + logged_as("seq_clf"),
-                          {"--trainer.max_epochs=1"});
+  const auto frozen =
+      run(Words{"seq_clf", "fit", "--data=ImdbDataModule", "--model.mlm_ckpt=logs/mlm/version_0",
+                "--model.encoder.dropout=0.0", "--model.encoder.freeze=true", "--model.decoder.dropout=0.0",
+                "--data.batch_size=128", "--optimizer=AdamW", "--optimizer.lr=1e-3", "--optimizer.weight_decay=0.01"} +
+              kTextModel + logged_as("seq_clf"),
+          {"--trainer.max_epochs=1"});
   ASSERT_EQ(frozen.code, 0) << frozen.err;
   EXPECT_THAT(frozen.err, HasSubstr("25,346 of them trained"));
-  const auto all = run(Words{"seq_clf", "fit", "--model.clf_ckpt=logs/seq_clf/version_0", "--model.encoder.dropout=0.1",
-                             "--model.decoder.dropout=0.1", "--data.batch_size=128", "--optimizer=AdamW",
-                             "--optimizer.lr=1e-4", "--optimizer.weight_decay=0.01"} +
+  const auto all = run(Words{"seq_clf", "fit", "--data=ImdbDataModule", "--model.clf_ckpt=logs/seq_clf/version_0",
+                             "--model.encoder.dropout=0.1", "--model.decoder.dropout=0.1", "--data.batch_size=128",
+                             "--optimizer=AdamW", "--optimizer.lr=1e-4", "--optimizer.weight_decay=0.01"} +
                            kTextModel + logged_as("seq_clf"),
                        {"--trainer.max_epochs=1"});
   ASSERT_EQ(all.code, 0) << all.err;

@@ -36,7 +36,7 @@ TEST_F(Text, AMaskedLanguageModelTrainsAndShowsWhatItFills) {
   const auto filled = perceive({"mlm", "predict", "--ckpt_path=" + run("mlm"), "--top_k=2", "-"},
                                {.input = "the <MASK> was\nno mask here\n"});
   ASSERT_EQ(filled.code, 0) << filled.err;
-  EXPECT_THAT(filled.out, AllOf(HasSubstr("the [MASK] was\n  the "), HasSubstr("(no [MASK] among"),
+  EXPECT_THAT(filled.out, AllOf(HasSubstr("the [MASK] was\n  the"), HasSubstr("(no [MASK] among"),
                                 HasSubstr("2 texts, in " + run("mlm") + "/predictions.csv")));
   EXPECT_THAT(contents(run("mlm") + "/predictions.csv"),
               AllOf(HasSubstr("text,mask,token,probability,token_2,probability_2\nthe [MASK] was,1,"),
@@ -123,6 +123,40 @@ TEST_F(Text, NativeModelsDoTheSame) {
       perceive(begin("seq_clf") + model +
                Words{"--model.mlm_ckpt=" + run("mlm"), "--model.freeze_encoder=true", "--optimizer=AdamW"});
   EXPECT_EQ(classifier.code, 0) << classifier.err;
+}
+
+TEST_F(Text, ALinformerTellsTheNextByte) {
+  const auto path = data / "book.txt";
+  std::string book;
+  for (int i = 0; i < 400; ++i) book += "abcd";
+  write(path, book);
+  const auto ended =
+      perceive({"clm", "fit", "--data=TextFile", "--data.files=[" + path.string() + "]", "--data.max_seq_len=64",
+                "--data.batch_size=4", "--data.num_workers=0", "--model.channels=32", "--model.heads=2",
+                "--model.projected=8", "--model.block=16", "--model.prompts=[ab]", "--model.generate.tokens=6",
+                "--model.generate.temperature=0", "--optimizer.lr=1e-2", "--trainer.max_steps=60",
+                "--seed_everything=1", "--trainer.default_root_dir=" + logs.string()});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.out, HasSubstr("val_bits_per_byte=0.0"));
+  EXPECT_THAT(contents(run("clm") + "/sample_continuations.txt"), HasSubstr("ab|cdabcd"));
+  const auto more = perceive({"clm", "predict", "--ckpt_path=" + run("clm"), "-"}, {.input = "abcda\nbcd\n"});
+  ASSERT_EQ(more.code, 0) << more.err;
+  EXPECT_THAT(more.out, AllOf(HasSubstr("abcdabcdabc\n"), HasSubstr("bcdabcdab\n"), HasSubstr("2 texts")));
+  const auto both_sides = perceive({"clm", "fit", "--ckpt_path=" + run("clm"), "--model.causal=false"});
+  EXPECT_EQ(both_sides.code, 2);
+  EXPECT_THAT(both_sides.err, HasSubstr("model.causal: expected true"));
+  const auto too_long = perceive({"clm", "predict", "--ckpt_path=" + run("clm"), path.string()});
+  EXPECT_EQ(too_long.code, 3);
+  EXPECT_THAT(too_long.err, HasSubstr("expected a text of 1 to 63 tokens"));
+}
+
+TEST_F(Text, ALinformerIsAMaskedLanguageModelToo) {
+  const auto ended =
+      perceive({"mlm", "fit", "--data=ImdbDataModule", "--data.data_dir=" + data.string(), "--data.vocab_size=120",
+                "--data.max_seq_len=32", "--model=Linformer", "--model.channels=16", "--model.heads=2",
+                "--model.projected=8", "--trainer.max_steps=2", "--trainer.default_root_dir=" + logs.string()});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(contents(run("mlm") + "/sample_predictions.txt"), HasSubstr("# step 1"));
 }
 
 TEST_F(Text, SaysWhatIsWrong) {

@@ -32,6 +32,13 @@ TEST(Text, QuotesForMessages) {
   EXPECT_EQ(in_quotes(std::string(1'000, 'x')), "'" + std::string(59, 'x') + "…'");
 }
 
+TEST(Shortened, StaysOnALineAndCutsBetweenCharacters) {
+  EXPECT_EQ(shortened("a\nb\x7f", 9), "a b ");
+  EXPECT_EQ(shortened("äöü", 3), "äöü");
+  EXPECT_EQ(shortened("äöü", 2), "äö…");
+  EXPECT_EQ(shortened("", 0), "");
+}
+
 TEST(Text, JoinsWords) {
   EXPECT_EQ(join({}), "");
   EXPECT_EQ(join({"a", "a"}), "a, a");

@@ -134,6 +134,11 @@ TEST(LightningOptions, TheReferencesTrainerIsOurDefault) {
 TEST(LightningOptions, EveryOptionOfTheTrainerWorksOrIsRefusedWithAReason) {
   EXPECT_FALSE(read({"--trainer.logger=false"}).trainer.logger);
   EXPECT_TRUE(read({"--trainer.logger=pytorch_lightning.loggers.TensorBoardLogger"}).trainer.logger);
+  const auto logger =
+      read({"--trainer.logger=TensorBoardLogger", "--trainer.logger.save_dir=there", "--trainer.logger.name=mine"});
+  EXPECT_TRUE(logger.trainer.logger);
+  EXPECT_EQ(logger.trainer.default_root_dir, "there");
+  EXPECT_EQ(logger.trainer.name, "mine");
   EXPECT_FALSE(read({"--trainer.enable_checkpointing=false"}).trainer.enable_checkpointing);
   EXPECT_EQ(read({"--trainer.default_root_dir=here"}).trainer.default_root_dir, "here");
   EXPECT_EQ(read({"--trainer.gradient_clip_val=0.5"}).trainer.gradient_clip_val, 0.5);

@@ -142,6 +142,11 @@ TEST(Schedule, TakesItsLengthFromTheRunWhereItHasNone) {
                                                          "trainer.max_steps or trainer.max_epochs to be set")));
 }
 
+TEST(Schedule, OneCycleRisesToTheOptimizersRateWhereNoneIsGiven) {
+  EXPECT_EQ(std::get<OneCycleLROptions>(with_rate(OneCycleLROptions{}, 0.3)).max_lr, 0.3);
+  EXPECT_EQ(std::get<OneCycleLROptions>(with_rate(OneCycleLROptions{.max_lr = 1}, 0.3)).max_lr, 1);
+}
+
 TEST(Schedule, APlateauDoesNotTakeNanForAnImprovement) {
   Schedule schedule(ReduceLROnPlateauOptions{.patience = 0}, 1);
   schedule.advance(NAN);
