@@ -6,6 +6,8 @@
 #include <torch/optim/optimizer.h>
 
 #include <memory>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "perceive/train/optimizer_options.h"
@@ -167,5 +169,22 @@ class OwnOptimizer : public torch::optim::Optimizer {
     void operator()(const char* /*name*/, auto& /*number*/) const {}  // keeps its default
   };
 };
+
+// Calls `use` with the optimizer where it is one of these; returns whether it is.
+template <class... Os>
+bool with_own(torch::optim::Optimizer& optimizer, const auto& use, std::type_identity<std::variant<Os...>> /*all*/) {
+  const auto attempt = [&]<class O>(std::type_identity<O>) {
+    if constexpr (requires { sizeof(OwnState<O>); }) {
+      auto* own = dynamic_cast<OwnOptimizer<O>*>(&optimizer);
+      if (own) use(*own);
+      return own != nullptr;
+    }
+    return false;
+  };
+  return (attempt(std::type_identity<Os>{}) || ...);
+}
+bool with_own(torch::optim::Optimizer& optimizer, const auto& use) {
+  return with_own(optimizer, use, std::type_identity<OptimizerOptions>{});
+}
 
 }  // namespace perceive::train
