@@ -220,6 +220,8 @@ lr_scheduler:
 )");
   EXPECT_EQ(learning_rate(*o.optimizer), 0.5);
   EXPECT_EQ(name(*o.lr_scheduler), "ExponentialLR");
+  EXPECT_NO_THROW(read({"--lr_scheduler={class_path: CyclicLR, init_args: {scale_fn: null, scale_mode: cycle}}"}));
+  expect_refused("--lr_scheduler={class_path: CyclicLR, init_args: {scale_fn: f}}", "scale_fn is not supported: a ");
   expect_refused("--optimizer={class_path: SGD, init_args: {maximize: true}}",
                  "optimizer.maximize is not supported: training makes the loss small");
   expect_refused("--optimizer.fused=true", "optimizer.fused is not supported: there is one implementation");
