@@ -9,6 +9,7 @@
 
 #include "cli/pictures/curves.h"
 #include "perceive/core/config.h"
+#include "perceive/core/log.h"
 #include "perceive/core/memory.h"
 #include "perceive/core/terminal.h"
 #include "perceive/core/text.h"
@@ -74,9 +75,7 @@ void write(const train::LrFindResult& result, const fs::path& folder) {
   draw_curves({panel}, folder / "lr_find.png");
 }
 
-// Tells what was found; false where the search was interrupted.
-bool report(const train::BatchSizeResult& result) {
-  if (result.interrupted) return false;
+void report(const train::BatchSizeResult& result) {
   for (const auto& trial : result.trials) {
     say(fmt::format("batch_size {:>6}: {:>10.1f} examples/s, {} at its peak", trial.batch_size,
                     trial.examples_per_second, core::readable_bytes(trial.peak_memory)));
@@ -86,11 +85,9 @@ bool report(const train::BatchSizeResult& result) {
                                         [](auto& a, auto& b) { return a.examples_per_second < b.examples_per_second; });
   say(fmt::format("suggestion: --data.batch_size={} ({}); fastest was {}", result.largest, result.reason,
                   fastest->batch_size));
-  return true;
 }
 
-bool report(const train::LrFindResult& result) {
-  if (result.interrupted) return false;
+void report(const train::LrFindResult& result) {
   if (!result.suggestion) {
     throw core::NonFiniteError(
         fmt::format("learning rate: the loss broke off after {} steps, too few to see where it falls; give a smaller "
@@ -99,7 +96,6 @@ bool report(const train::LrFindResult& result) {
   }
   say(fmt::format("suggestion: --optimizer.lr={:.4g} (where the loss falls fastest, of {} rates from {:.4g} to {:.4g})",
                   result.lr[*result.suggestion], result.lr.size(), result.lr.front(), result.lr.back()));
-  return true;
 }
 
 }  // namespace
@@ -129,12 +125,18 @@ core::ExitCode tune(Task& task, const TuneOptions& options) {
   if (!loader) throw core::ConfigError("data: there is no part to train with");
 
   std::optional<train::RunFolder> folder;
+  // False where the search was interrupted.
   const auto finish = [&](const auto& result) {
-    if (run.trainer.logger && !result.interrupted) {
+    if (result.interrupted) {
+      core::log_warning("interrupted: there is no suggestion");
+      return false;
+    }
+    if (run.trainer.logger) {
       if (!folder) folder = train::RunFolder::create(fs::path(run.trainer.default_root_dir) / task.run_name() / "tune");
       write(result, folder->path());
     }
-    return report(result);
+    report(result);
+    return true;
   };
   if (const auto search = run.trainer.auto_scale_batch_size) {
     const auto result = train::scale_batch_size(learner, *loader, *run.optimizer, run.trainer, *search,

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "tests/cli/process.h"
 #include "tests/cli/tiny.h"
 
@@ -53,6 +55,16 @@ TEST_F(TuneProgram, FindsABatchSizeAndThenARateForIt) {
                                Not(HasSubstr("optimizer.lr"))));
   EXPECT_THAT(contents(found(0) / "batch_size.csv"), StartsWith("batch_size,examples_per_second,peak_memory\n2,"));
   EXPECT_TRUE(fs::exists(found(0) / "batch_size.png"));
+}
+
+TEST_F(TuneProgram, StopsAtASignal) {
+  Process process(tiny("tune", data_, logs_, {"--lr_find_kwargs.num_training=1e7", "--lr_find_kwargs.max_lr=1e-7"}));
+  ASSERT_TRUE(process.says("learning rate"));
+  process.signal(SIGTERM);
+  const auto ended = process.wait();
+  EXPECT_EQ(ended.code, 130);
+  EXPECT_THAT(ended.err, HasSubstr("interrupted: there is no suggestion"));
+  EXPECT_TRUE(fs::is_empty(logs_));
 }
 
 TEST_F(TuneProgram, StartsFromACheckpoint) {
