@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/models/attention_picture.h"
 #include "cli/models/check.h"
 #include "cli/models/description.h"
 #include "perceive/core/config.h"
@@ -29,8 +30,8 @@ ModelRunOptions read_options(const std::vector<std::string>& arguments) {
   if (options.model.empty())
     throw core::ConfigError("--model is missing: a JSON file with a model's class and arguments");
   if (!options.inputs) throw core::ConfigError("--inputs is missing: a safetensors file of forward()'s arguments");
-  if (!options.outputs && !options.grads && !options.check) {
-    throw core::ConfigError("nothing would be left of the run: give --outputs, --grads or --check");
+  if (!options.outputs && !options.grads && !options.check && !options.attention) {
+    throw core::ConfigError("nothing would be left of the run: give --outputs, --grads, --check or --attention");
   }
   if (options.grads && !options.cotangents) {
     throw core::ConfigError("--grads needs --cotangents: a tensor for each output, which the gradients start from");
@@ -38,7 +39,7 @@ ModelRunOptions read_options(const std::vector<std::string>& arguments) {
   if (options.cotangents && !options.grads && !options.check) {
     throw core::ConfigError("--cotangents: the gradients go nowhere; give --grads or --check");
   }
-  for (const auto& file : {options.outputs, options.grads}) {
+  for (const auto& file : {options.outputs, options.grads, options.attention}) {
     if (file) io::check_writable(fs::path(*file).has_parent_path() ? fs::path(*file).parent_path() : fs::path("."));
   }
   return options;
@@ -136,6 +137,9 @@ core::ExitCode run_model(const std::vector<std::string>& arguments) {
   const auto outputs = forward(*loaded.model, inputs, *options.inputs);
   auto results = by_name(outputs);
   if (options.outputs) io::save_tensors(*options.outputs, results);
+  if (options.attention) {
+    draw_attention_weights(outputs, "Attention of " + loaded.model_class->name, *options.attention);
+  }
   if (wants_grads) {
     const auto grads = gradients(outputs, *options.cotangents, inputs, module);
     if (options.grads) io::save_tensors(*options.grads, grads);

@@ -11,7 +11,7 @@ namespace perceive::cli {
 
 struct ModelRunOptions {
   std::string model;
-  std::optional<std::string> weights, inputs, outputs, cotangents, grads, check;
+  std::optional<std::string> weights, inputs, outputs, cotangents, grads, check, attention;
   std::optional<double> rtol, atol;
 };
 template <class Visitor>
@@ -24,6 +24,9 @@ void visit(ModelRunOptions& o, Visitor&& field) {
   field("grads", o.grads, "safetensors file to write: inputs.NAME and weights.NAME, where there is a gradient");
   field("check", o.check,
         "safetensors file of expected outputs (and gradients): compare, and exit with 1 if one differs");
+  field("attention", o.attention,
+        "PNG file to write: the attention weights among the outputs, of the first sample, a row an attention and a "
+        "column a head");
   field("rtol", o.rtol, "relative tolerance of the check; default: 1e-5, in float64 1e-10 (gradients: ten times that)");
   field("atol", o.atol, "absolute tolerance of the check; default: the same");
 }

@@ -5,15 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/pictures/canvas.h"
+#include "cli/pictures/heat.h"
 
 namespace perceive::cli {
-
-// Weights over the pixels of an image; each map is shown relative to its own largest weight.
-struct HeatMap {
-  int width = 0, height = 0;
-  std::vector<float> weights;  // [height, width], not negative
-};
 
 struct AttentionRow {
   RgbImage image;

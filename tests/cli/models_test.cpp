@@ -98,6 +98,43 @@ TEST(Run, CallsTheFirstArgumentX) {
   EXPECT_TRUE(at::equal(io::load_tensors(files.path("OUT")).at("output"), files.model->forward(files.data)));
 }
 
+TEST(Run, DrawsTheAttentionOfEachHead) {
+  Files files;
+  const auto picture = (files / "attention.png").string();
+  auto ended = files.run({"--attention", picture});
+  EXPECT_EQ(ended.code, 2);
+  EXPECT_THAT(ended.err, HasSubstr("--attention: the model gave no attention weights; ask for them in args_forward"));
+  files.describe(
+      {{"class", "flash_perceiver.Perceiver"}, {"args", kArgs}, {"args_forward", {{"return_attn_weights", true}}}});
+  ended = files.run({"--attention", picture});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_GT(std::filesystem::file_size(picture), 1000U);
+}
+
+// A decoder and a language model too, of which the original's Visualizer cannot.
+TEST(Run, DrawsTheAttentionOfLinformers) {
+  const Folder folder;
+  const auto path = [&](const char* name) { return (folder / name).string(); };
+  const nlohmann::json args{{"input_size", 11}, {"channels", 8}, {"dim_k", 4}, {"nhead", 2}, {"decoder_mode", true}};
+  auto lm = args;
+  lm["num_tokens"] = 7;
+  for (const auto& [name, given] : {std::pair{"Linformer", args}, {"LinformerLM", lm}}) {
+    const bool tokens = std::string(name) == "LinformerLM";
+    const nlohmann::json description{
+        {"class", std::string("linformer_pytorch.") + name}, {"args", given}, {"args_forward", {{"visualize", true}}}};
+    write(path("M.json"), description.dump());
+    io::save_tensors(path("W.safetensors"), models::load_model(description, "M.json").model->state_dict());
+    io::save_tensors(path("IN.safetensors"),
+                     {{"tensor", tokens ? at::arange(11).remainder(7).unsqueeze(0) : at::randn({1, 11, 8})},
+                      {"embeddings", at::randn({1, 11, 8})}});
+    const auto ended = perceive({"run", "--model", path("M.json"), "--weights", path("W.safetensors"), "--inputs",
+                                 path("IN.safetensors"), "--attention", path("heads.png")});
+    ASSERT_EQ(ended.code, 0) << ended.err;
+    EXPECT_GT(std::filesystem::file_size(path("heads.png")), 1000U);
+    std::filesystem::remove(path("heads.png"));
+  }
+}
+
 TEST(Run, TakesFlagsOfForward) {
   Files files;
   files.describe(

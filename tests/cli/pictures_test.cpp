@@ -9,6 +9,7 @@
 
 #include "cli/pictures/attention.h"
 #include "cli/pictures/curves.h"
+#include "cli/pictures/heads.h"
 #include "cli/pictures/samples.h"
 #include "perceive/core/error.h"
 
@@ -198,6 +199,15 @@ TEST_F(Pictures, AFolderThatIsNotThereIsNamed) {
   } catch (const core::Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("missing/samples.png"));
   }
+}
+
+TEST_F(Pictures, HeadsStandSideBySideInTheColoursOfTheirWeights) {
+  const HeatMap first{2, 1, {1, 0}}, second{1, 2, {0, 0}};
+  draw_heads("heads", {{"attention 0", {first, second}}, {"attention 1", {second}}}, file("heads.png"));
+  const Loaded drawn(file("heads.png"));
+  EXPECT_TRUE(drawn.blank_border());
+  EXPECT_GT(drawn.count(0xFDE725), 20000);  // the larger weight of the first map: half a cell
+  EXPECT_GT(drawn.count(0x440154), 100000);
 }
 
 }  // namespace
