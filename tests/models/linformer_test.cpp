@@ -2,6 +2,7 @@
 #include "perceive/models/linformer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -198,6 +199,32 @@ TEST(LinformerLM, GivesTheSameGradientsWithCheckpointing) {
   };
   const auto plain = gradients(false), again = gradients(true);
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(again[i].allclose(plain[i], 1e-9, 1e-11)) << i;
+}
+
+TEST(LinformerLM, TrainsInBfloat16) {
+  const auto gradients = [](const LinformerLMOptions& options, bool lowered) {
+    at::manual_seed(1);
+    LinformerLM model(options);
+    at::autocast::set_autocast_enabled(at::kCPU, lowered);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    const auto logits = model->forward(tokens(2, 14), prefix(14, {8, 14})).to(at::kFloat);
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::clear_cache();
+    logits.logsumexp(2).mean().backward();
+    std::vector<at::Tensor> all{logits.detach()};
+    for (const auto& parameter : io::distinct_parameters(*model)) all.push_back(parameter.grad());
+    return all;
+  };
+  for (const auto method : kMethods) {
+    for (const bool is_causal : {false, true}) {
+      const auto options = is_causal ? causal(method) : small(method);
+      const auto exact = gradients(options, false), lowered = gradients(options, true);
+      for (size_t i = 0; i < exact.size(); ++i) {
+        const double off = (lowered[i] - exact[i]).norm().item<double>();
+        EXPECT_LT(off, 0.05 * exact[i].norm().item<double>() + 1e-4) << static_cast<int>(method) << is_causal << i;
+      }
+    }
+  }
 }
 
 TEST(Linformer, IsMadeByName) {
