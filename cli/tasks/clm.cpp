@@ -27,8 +27,7 @@ class Clm : public TextTask<LanguageModelOptions<CausalLinformerOptions>> {
       data().tokenizer();  // whatever is wrong with it is told first
       model_ = in_group("model", [&] { return models::LinformerLM(options_.model); });
       learner_ = std::make_unique<train::LanguageModel>(
-          model_.ptr(),
-          [model = model_](const at::Tensor& ids, const at::Tensor& mask) mutable { return model->forward(ids, mask); },
+          model_.ptr(), token_model(model_).forward,
           [](const data::Batch& batch, train::Stage) { return train::next_tokens(batch); },
           [this] { return continued_prompts(); });
       learner_->set_bytes_per_token([this] { return data().bytes_per_token(); });

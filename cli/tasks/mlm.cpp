@@ -81,12 +81,12 @@ class Mlm : public TextTask<LanguageModelOptions<MaskedLMOptions>> {
   }
 
   // For TensorBoard, in Markdown.
-  std::map<std::string, std::string> fill_samples(const decltype(TextModel::forward)& forward) {
+  std::map<std::string, std::string> fill_samples(const train::LanguageModel::Forward& forward) {
     if (asked().masked_samples.empty()) return {};
     const data::TextsInMemory texts(samples());
     const auto tokenizer = data().tokenizer();
     const auto batch = data::encode_batch(texts, *tokenizer, data().max_seq_len());
-    const auto logits = forward(batch.at("ids"), batch.at("mask"));
+    const auto logits = forward(batch.at("ids"), batch.at("mask"), {});
     const auto filled = data::fill_masks(batch.at("ids"), logits, *tokenizer, asked().num_predictions);
     std::string words;
     for (size_t i = 0; i < filled.size(); ++i) {

@@ -102,36 +102,37 @@ void require_one_query(const char* key, int64_t queries) {
   }
 }
 
-// A dialect's, whose mask is true where a token is padding.
-template <class Model>
-TextModel of_dialect(Model model) {
-  return {model.ptr(), [model](const at::Tensor& ids, const at::Tensor& mask) mutable {
-            return model->forward(ids, mask.logical_not());
+// A dialect's mask is true where a token is padding.
+TokenModel make(const MaskedLanguageModelOptions& options) {
+  models::perceiver_io::MaskedLM model(options);
+  return {model.ptr(), [model](const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places) mutable {
+            const auto padding = mask.logical_not();
+            return places.defined() ? model->forward_at(ids, padding, places) : model->forward(ids, padding);
           }};
 }
 template <class Model>
-TextModel of_native(Model model) {
-  return {model.ptr(),
-          [model](const at::Tensor& ids, const at::Tensor& mask) mutable { return model->forward(ids, mask); }};
+TokenModel of_native(Model model) {
+  return {model.ptr(), [model](const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places) mutable {
+            return places.defined() ? model->forward_at(ids, mask, places) : model->forward(ids, mask);
+          }};
 }
-
-TextModel make(const MaskedLanguageModelOptions& options) {
-  return of_dialect(models::perceiver_io::MaskedLM(options));
-}
-TextModel make(const NativeMaskedLMOptions& options) {
+TokenModel make(const NativeMaskedLMOptions& options) {
   return of_native(models::PerceiverIO(options));
 }
-TextModel make(const MaskedLinformerOptions& options) {
+TokenModel make(const MaskedLinformerOptions& options) {
   if (options.layer.attention.causal) {
     throw core::ConfigError("causal: expected false, since a masked token is guessed from both sides; got true");
   }
   return of_native(models::LinformerLM(options));
 }
-TextModel make(const TextClassifierOptions& options) {
+TextClassifierModel make(const TextClassifierOptions& options) {
   require_one_query("decoder.num_output_queries", options.decoder.num_output_queries);
-  return of_dialect(models::perceiver_io::TextClassifier(options));
+  models::perceiver_io::TextClassifier model(options);
+  return {model.ptr(), [model](const at::Tensor& ids, const at::Tensor& mask) mutable {
+            return model->forward(ids, mask.logical_not());
+          }};
 }
-TextModel make(const NativeTextClassifierOptions& options) {
+TextClassifierModel make(const NativeTextClassifierOptions& options) {
   require_one_query("output.num_queries", std::get<nn::ClassificationOutputOptions>(options.output).num_queries);
   models::PerceiverIO model(options);
   if (options.freeze_encoder) {
@@ -139,7 +140,8 @@ TextModel make(const NativeTextClassifierOptions& options) {
       if (item.key().starts_with("input.") || item.key().starts_with("encoder.")) item.value().requires_grad_(false);
     }
   }
-  return of_native(model);
+  return {model.ptr(),
+          [model](const at::Tensor& ids, const at::Tensor& mask) mutable { return model->forward(ids, mask); }};
 }
 
 // ---- Transfer
@@ -221,11 +223,15 @@ void link_model(CausalLinformerOptions& options, const data::TextDataModule& dat
   link(options, data);
 }
 
-TextModel make_model(const MaskedLMOptions& options) {
+TokenModel make_model(const MaskedLMOptions& options) {
   return std::visit([](const auto& model) { return make(model); }, options);
 }
-TextModel make_model(const TextClassifierModelOptions& options) {
+TextClassifierModel make_model(const TextClassifierModelOptions& options) {
   return std::visit([](const auto& model) { return make(model); }, options);
+}
+
+TokenModel token_model(models::LinformerLM model) {
+  return of_native(std::move(model));
 }
 
 void transfer(const TextClassifierModelOptions& options, torch::nn::Module& module) {

@@ -11,6 +11,7 @@
 #include "perceive/data/text_module.h"
 #include "perceive/models/dialects/perceiver_io/config.h"
 #include "perceive/models/linformer.h"
+#include "perceive/train/language_model.h"
 
 namespace perceive::cli {
 
@@ -115,14 +116,20 @@ void link_model(MaskedLMOptions& options, const data::TextDataModule& data);
 void link_model(TextClassifierModelOptions& options, const data::TextDataModule& data);
 void link_model(CausalLinformerOptions& options, const data::TextDataModule& data);
 
-struct TextModel {
+// Of a language model.
+struct TokenModel {
   std::shared_ptr<torch::nn::Module> module;  // its parameters' names are a checkpoint's
-  // Token ids [B, l] and mask [B, l], true where a token counts, to logits [B, l, vocabulary] or [B, classes].
+  train::LanguageModel::Forward forward;
+};
+struct TextClassifierModel {
+  std::shared_ptr<torch::nn::Module> module;
+  // Token ids [B, l] and mask [B, l], true where a token counts, to logits [B, classes].
   std::function<at::Tensor(const at::Tensor& ids, const at::Tensor& mask)> forward;
 };
 // Throw core::ConfigError.
-TextModel make_model(const MaskedLMOptions& options);
-TextModel make_model(const TextClassifierModelOptions& options);
+TokenModel make_model(const MaskedLMOptions& options);
+TextClassifierModel make_model(const TextClassifierModelOptions& options);
+TokenModel token_model(models::LinformerLM model);
 
 // Loads what Transfer names into the model; a run of perceiver-io 0.2.1 (.ckpt) as well as one of ours. Throws
 // core::FileError.

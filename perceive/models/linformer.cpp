@@ -148,6 +148,10 @@ at::Tensor LinformerLMImpl::forward(const at::Tensor& ids, const at::Tensor& mas
   return logits(encode(ids, mask, context, context_mask));
 }
 
+at::Tensor LinformerLMImpl::forward_at(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places) {
+  return logits(encode(ids, mask).index({places}));
+}
+
 at::Tensor LinformerLMImpl::generate(const at::Tensor& ids, const GenerateOptions& options, const at::Tensor& context,
                                      const at::Tensor& context_mask) {
   const auto& attention = options_.layer.attention;

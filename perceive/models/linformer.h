@@ -106,6 +106,8 @@ class LinformerLMImpl : public LinformerEncoderImpl {
   // Logits [B, n, vocabulary]; see encode().
   at::Tensor forward(const at::Tensor& ids, const at::Tensor& mask = {}, const at::Tensor& context = {},
                      const at::Tensor& context_mask = {});
+  // The logits [K, vocabulary] of the places where `places` [B, n], bool, is true, one row after the other.
+  at::Tensor forward_at(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places);
   // ids [B, n] and what follows them: [B, n + tokens], or less where every row has ended. The model must be causal.
   // Without gradients; in training mode dropout makes it random: call eval() first.
   at::Tensor generate(const at::Tensor& ids, const GenerateOptions& options, const at::Tensor& context = {},

@@ -71,21 +71,22 @@ class RunnablePerceiverIO : public Runnable<PerceiverIO> {
 
 std::vector<ModelClass> native_classes() {
   const std::vector<std::string> version{"1"};
-  return {model_class<NamedPerceiverOptions>(
-              "perceive.Perceiver", "one or several inputs read again and again; pooled, or read by queries", version,
-              [](const NamedPerceiverOptions& options, const std::string&, const io::Tensors*) {
-                return std::make_unique<RunnablePerceiver>(NamedPerceiver(options));
-              }),
-          model_class<PerceiverIOOptions>(
-              "perceive.PerceiverIO", "images or tokens to scores of classes or tokens, by learned output queries",
-              version, [](const PerceiverIOOptions& options, const std::string&, const io::Tensors*) {
-                return std::make_unique<RunnablePerceiverIO>(PerceiverIO(options));
-              }),
-          model_class<nn::FlashAttentionOptions>(
-              "perceive.FlashAttention", "one multi-head attention in tiles, of x over itself or over a context",
-              version, [](const nn::FlashAttentionOptions& options, const std::string&, const io::Tensors*) {
-                return std::make_unique<RunnableFlashAttention>(std::make_shared<nn::FlashAttentionImpl>(options));
-              })};
+  return {
+      model_class<NamedPerceiverOptions>(
+          "perceive.Perceiver", "one or several inputs read again and again; pooled, or read by queries", version,
+          [](const NamedPerceiverOptions& options, const std::string&, const io::Tensors*) {
+            return std::make_unique<RunnablePerceiver>(NamedPerceiver(options));
+          }),
+      model_class<PerceiverIOOptions>(
+          "perceive.PerceiverIO", "images or tokens to scores of classes or tokens, by learned output queries", version,
+          [](const PerceiverIOOptions& options, const std::string&, const io::Tensors*) {
+            return std::make_unique<RunnablePerceiverIO>(PerceiverIO(options));
+          }),
+      model_class<nn::FlashAttentionOptions>(
+          "perceive.FlashAttention", "one multi-head attention in tiles, of x over itself or over a context", version,
+          [](const nn::FlashAttentionOptions& options, const std::string&, const io::Tensors*) {
+            return std::make_unique<RunnableFlashAttention>(std::make_shared<nn::FlashAttentionImpl>(options));
+          })};
 }
 
 }  // namespace perceive::models

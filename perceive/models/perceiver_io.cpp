@@ -100,6 +100,11 @@ at::Tensor PerceiverIOImpl::forward(const at::Tensor& input, const at::Tensor& m
   return decoder_->forward_rows(latents, 0, std::min(input.size(1), decoder_->output().rows()));
 }
 
+at::Tensor PerceiverIOImpl::forward_at(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places) {
+  TORCH_CHECK_VALUE(tokens_to_tokens_, "PerceiverIO: places can be asked of a model from tokens to tokens only");
+  return decoder_->forward_at(encode(ids, mask), places);
+}
+
 at::Tensor PerceiverIOImpl::encode(const at::Tensor& input, const at::Tensor& mask) {
   return encoder_->forward(input_->source(input, mask));
 }

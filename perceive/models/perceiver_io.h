@@ -47,6 +47,8 @@ class PerceiverIOImpl : public torch::nn::Module {
   // of which no more places are computed than a row of token ids has. mask: bool, true where a pixel or token counts,
   // [B, height, width] or [B, M]. Throws c10::ValueError that names the tensor where shapes do not fit.
   at::Tensor forward(const at::Tensor& input, const at::Tensor& mask = {});
+  // Of tokens: the logits [K, vocabulary] of the places where `places` [B, M], bool, is true, one row after the other.
+  at::Tensor forward_at(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places);
   // The two halves of forward(): the latents [B, N, D], and what reads them, also in blocks of output rows where there
   // are very many (nn::Decoder::decode and loss).
   at::Tensor encode(const at::Tensor& input, const at::Tensor& mask = {});

@@ -28,6 +28,15 @@ at::Tensor DecoderImpl::forward_rows(const at::Tensor& latents, int64_t first, i
   return outputs(latents, output_->queries(first, count));
 }
 
+at::Tensor DecoderImpl::forward_at(const at::Tensor& latents, const at::Tensor& places) {
+  TORCH_CHECK_VALUE(places.scalar_type() == at::kBool && places.dim() == 2 && places.size(0) == latents.size(0) &&
+                        places.size(1) <= output_->rows(),
+                    "Decoder: expected places of bool [", latents.size(0), ", up to ", output_->rows(), "]; got ",
+                    places.scalar_type(), " ", places.sizes());
+  const auto answers = cross_->forward(output_->queries(0, places.size(1)), ops::Source::of(latents));
+  return output_->outputs(answers.index({places}).unsqueeze(0)).squeeze(0);
+}
+
 at::Tensor DecoderImpl::outputs(const at::Tensor& latents, const at::Tensor& queries) {
   return output_->outputs(cross_->forward(queries, ops::Source::of(latents)));
 }

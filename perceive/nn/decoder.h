@@ -30,6 +30,9 @@ class DecoderImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& latents);
   // The output rows first … first + count - 1 only, [B, count, E].
   at::Tensor forward_rows(const at::Tensor& latents, int64_t first, int64_t count);
+  // Of the rows 0 … R - 1 those where `places` [B, R], bool, is true, one sample after the other: [K, E]. Each costs no
+  // more of the adapter than it has to.
+  at::Tensor forward_at(const at::Tensor& latents, const at::Tensor& places);
   // body(outputs [B, R, E], first) for the rows first, first + 1, …, at most `block` of them, in order: the same
   // numbers where all O rows would not fit in memory. Without gradients.
   void decode(const at::Tensor& latents, int64_t block,

@@ -32,15 +32,14 @@ TokenTask next_tokens(const data::Batch& batch) {
 
 StepOutput LanguageModel::step(const data::Batch& batch, Stage stage) {
   const auto task = prepare_(batch, stage);
-  const auto logits = forward_(task.ids, task.mask);
-  TORCH_CHECK(logits.dim() == 3 && logits.size(1) == task.labels.size(1), "LanguageModel: expected logits [B, ",
-              task.labels.size(1), ", vocabulary], got ", logits.sizes());
-  const auto labels = task.labels.flatten();
-  const bool asks = labels.ne(kNotAsked).any().item<bool>();
+  const auto places = task.labels.ne(kNotAsked);
+  const auto logits = forward_(task.ids, task.mask, places);
+  const auto labels = task.labels.index({places});
+  TORCH_CHECK(logits.dim() == 2 && logits.size(0) == labels.size(0), "LanguageModel: expected logits [", labels.size(0),
+              ", vocabulary], got ", logits.sizes());
   StepOutput output;
   // Without a question the mean would be 0 / 0.
-  output.loss = asks ? at::cross_entropy_loss(logits.flatten(0, 1), labels, {}, at::Reduction::Mean, kNotAsked)
-                     : logits.sum() * 0.0;
+  output.loss = labels.size(0) > 0 ? at::cross_entropy_loss(logits, labels) : logits.sum();
   output.count = task.count;
   const double bytes = bytes_per_token_ ? bytes_per_token_() : 0;
   if (bytes > 0) output.metrics["bits_per_byte"] = output.loss.detach() / (std::log(2.0) * bytes);
@@ -48,7 +47,7 @@ StepOutput LanguageModel::step(const data::Batch& batch, Stage stage) {
 }
 
 data::Batch LanguageModel::predict(const data::Batch& batch) {
-  return {{"logits", forward_(part(batch, "ids"), part(batch, "mask"))}};
+  return {{"logits", forward_(part(batch, "ids"), part(batch, "mask"), {})}};
 }
 
 std::map<std::string, std::string> LanguageModel::samples() {

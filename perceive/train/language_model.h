@@ -24,8 +24,8 @@ TokenTask next_tokens(const data::Batch& batch);
 // Loss: cross entropy, mean over the tokens asked for; 0 for a batch without any.
 class LanguageModel : public Learner {
  public:
-  using Forward =
-      std::function<at::Tensor(const at::Tensor& ids, const at::Tensor& mask)>;  // logits [B, l, vocabulary]
+  // Logits [B, l, vocabulary]; with `places`, bool [B, l]: [K, vocabulary] where it is true, one text after the other.
+  using Forward = std::function<at::Tensor(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& places)>;
   using Prepare = std::function<TokenTask(const data::Batch& batch, Stage stage)>;
   using Samples = std::function<std::map<std::string, std::string>()>;
 

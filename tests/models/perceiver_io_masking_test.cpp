@@ -87,5 +87,18 @@ TEST(TextMasking, PrecedesTheModel) {
   EXPECT_TRUE(at::equal(masked.logits, model->forward(ids, text_padding())));
 }
 
+TEST(MaskedLM, GivesTheSameLogitsOfSomePlaces) {
+  for (const bool tied : {true, false}) {
+    MaskedLM model(small_masked_lm(tied));
+    model->eval();
+    const auto places = text_ids().remainder(3).eq(0);
+    const auto all = model->forward(text_ids(), text_padding());
+    EXPECT_TRUE(at::allclose(model->forward_at(text_ids(), text_padding(), places), all.index({places}), 1e-5, 1e-6));
+    EXPECT_EQ(model->forward_at(text_ids(), text_padding(), at::zeros_like(places)).size(0), 0);
+    EXPECT_THAT(refusal([&] { model->forward_at(text_ids(), text_padding(), places.narrow(0, 0, 1)); }),
+                HasSubstr("Decoder: expected places of bool [2, "));
+  }
+}
+
 }  // namespace
 }  // namespace perceive::models::perceiver_io

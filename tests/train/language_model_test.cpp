@@ -26,8 +26,10 @@ data::Batch batch() {
 LanguageModel learner(LanguageModel::Prepare prepare) {
   at::manual_seed(1);
   torch::nn::Embedding rows(8, 8);
-  return {rows.ptr(), [rows](const at::Tensor& ids, const at::Tensor&) mutable { return rows(ids); },
-          std::move(prepare)};
+  const auto forward = [rows](const at::Tensor& ids, const at::Tensor&, const at::Tensor& places) mutable {
+    return places.defined() ? rows(ids).index({places}) : rows(ids);
+  };
+  return {rows.ptr(), forward, std::move(prepare)};
 }
 
 TEST(NextTokens, AsksForWhatFollowsAndCounts) {

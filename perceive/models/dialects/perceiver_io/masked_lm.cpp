@@ -23,7 +23,11 @@ MaskedLMImpl::MaskedLMImpl(const MaskedLMConfig& config, models::PerceiverIO mod
       model_(std::move(model)) {}
 
 at::Tensor MaskedLMImpl::forward(const at::Tensor& ids, const at::Tensor& pad_mask) {
-  return read_text(model_, ids, pad_mask, max_seq_len_);
+  return model_->forward(ids, mask_of_text(ids, pad_mask, max_seq_len_));
+}
+
+at::Tensor MaskedLMImpl::forward_at(const at::Tensor& ids, const at::Tensor& pad_mask, const at::Tensor& places) {
+  return model_->forward_at(ids, mask_of_text(ids, pad_mask, max_seq_len_), places);
 }
 
 MaskedPrediction MaskedLMImpl::forward_masked(const at::Tensor& ids, const at::Tensor& pad_mask) {

@@ -20,9 +20,12 @@ class MaskedLMImpl : public Renamed {
  public:
   explicit MaskedLMImpl(const MaskedLMConfig& config);
   // Token ids [B, l] to logits [B, l, vocabulary] (of no more places than decoder.max_seq_len); pad_mask: bool [B, l],
-  // true where a token is padding. See read_text().
+  // true where a token is padding. See mask_of_text().
   at::Tensor forward(const at::Tensor& ids, const at::Tensor& pad_mask = {});
-  // The same of the ids that masking() gives.
+  // The logits [K, vocabulary] of the places where `places` [B, l], bool, is true, one text after the other: training
+  // asks for the masked ones only.
+  at::Tensor forward_at(const at::Tensor& ids, const at::Tensor& pad_mask, const at::Tensor& places);
+  // forward() of the ids that masking() gives.
   MaskedPrediction forward_masked(const at::Tensor& ids, const at::Tensor& pad_mask = {});
   const TextMasking& masking() const { return masking_; }
   models::PerceiverIO native() { return model_; }

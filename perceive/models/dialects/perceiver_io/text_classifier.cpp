@@ -25,7 +25,7 @@ TextClassifierImpl::TextClassifierImpl(const TextClassifierConfig& config, model
 }
 
 at::Tensor TextClassifierImpl::forward(const at::Tensor& ids, const at::Tensor& pad_mask) {
-  return read_text(model_, ids, pad_mask, max_seq_len_);
+  return model_->forward(ids, mask_of_text(ids, pad_mask, max_seq_len_));
 }
 
 }  // namespace perceive::models::perceiver_io

@@ -14,7 +14,7 @@ class TextClassifierImpl : public Renamed {
  public:
   explicit TextClassifierImpl(const TextClassifierConfig& config);
   // Token ids [B, l] to logits [B, classes] (several output queries: [B, O, classes]); pad_mask: bool [B, l], true
-  // where a token is padding. See read_text().
+  // where a token is padding. See mask_of_text().
   at::Tensor forward(const at::Tensor& ids, const at::Tensor& pad_mask = {});
   models::PerceiverIO native() { return model_; }
 
