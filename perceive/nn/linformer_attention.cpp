@@ -21,7 +21,8 @@ int64_t head_channels(const LinformerAttentionOptions& options, int64_t channels
 
 int64_t block_of(const LinformerAttentionOptions& options) {
   const int64_t length = options.projection.length, projected = options.projection.projected;
-  return options.block.value_or(std::min(length, std::max<int64_t>(128, (length + projected - 1) / projected)));
+  return options.block.value_or(
+      std::max(std::min<int64_t>(128, (length + 3) / 4), (length + projected - 1) / projected));
 }
 
 // Of a whole input, or of a causal block.

@@ -32,7 +32,10 @@ void visit(LinformerAttentionOptions& o, Visitor&& field) {
   visit(o.projection, field);
   field("causal", o.causal,
         "a row sees itself, those before it in its block, and what earlier blocks are projected to");
-  field("block", o.block, "rows of a causal block; default: 128, or as many as make one projected row if that is more");
+  field(
+      "block", o.block,
+      "rows of a causal block; default: a quarter of the length, at most 128, or what makes one projected row if that "
+      "is more");
   field("full_attention", o.full_attention, "exact attention to all rows, without a projection");
   field("dropout", o.dropout, "probability of dropping an attention weight");
 }

@@ -177,6 +177,20 @@ TEST(LinformerAttention, ReadsAContext) {
   EXPECT_TRUE(at::allclose(attention->read(x, context, prefix(11, {11, 5})), expected, 1e-10, 1e-10));
 }
 
+// The projection of a block, [its projected rows, its rows], by the defaults.
+TEST(LinformerAttention, CutsBlocksOfAQuarterOfTheLengthOr128) {
+  const auto projection = [](int64_t length, int64_t projected) {
+    LinformerAttentionOptions options{.causal = true};
+    options.projection.length = length;
+    options.projection.projected = projected;
+    return make(options)->named_parameters()["projection.key_value"].sizes().vec();
+  };
+  EXPECT_EQ(projection(512, 64), (std::vector<int64_t>{1, 16, 128}));
+  EXPECT_EQ(projection(62, 10), (std::vector<int64_t>{1, 3, 16}));
+  EXPECT_EQ(projection(4096, 16), (std::vector<int64_t>{1, 1, 256}));
+  EXPECT_EQ(projection(1, 1), (std::vector<int64_t>{1, 1, 1}));
+}
+
 TEST(LinformerAttention, DropsInTrainingOnly) {
   auto options = options_of(true);
   options.dropout = 0.5;
