@@ -1,6 +1,7 @@
 // The program `perceive`: finds the command, runs it, and turns what goes wrong into a sentence and an exit code.
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -82,6 +83,14 @@ ExitCode run(int argc, char** argv) {
   return chosen();
 }
 
+// Every pass of a model frees the tensors that the next one takes again. What goes back to the system in between comes
+// back by page faults, a tenth of a training step of a small model; so this much stays.
+void keep_freed_memory() {
+  constexpr int kLargestKept = 32 << 20, kKept = 256 << 20;  // bytes of a tensor, and in all
+  mallopt(M_MMAP_THRESHOLD, kLargestKept);
+  mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
 int fail(const char* message, ExitCode code) {
   perceive::core::write_all(2, fmt::format("perceive: {}\n", message));
   return static_cast<int>(code);
@@ -92,6 +101,7 @@ int fail(const char* message, ExitCode code) {
 int main(int argc, char** argv) {
   // A reader that goes away (`perceive … | head`) must not end a training run; writing then fails and is let be.
   std::signal(SIGPIPE, SIG_IGN);
+  keep_freed_memory();
   try {
     return static_cast<int>(run(argc, argv));
   } catch (const perceive::core::Error& error) {
