@@ -86,6 +86,7 @@ const std::map<std::pair<std::string, std::string>, const char*>& other_words() 
       {{"trainer.default_root_dir", "null"}, "logs"},
       {{"trainer.deterministic", "null"}, "false"},
       {{"trainer.devices", "null"}, "auto"},
+      {{"trainer.devices", "-1"}, "auto"},
       {{"trainer.gradient_clip_algorithm", "null"}, "norm"},
       {{"trainer.limit_predict_batches", "null"}, "1.0"},
       {{"trainer.limit_test_batches", "null"}, "1.0"},
