@@ -11,6 +11,7 @@
 #include "cli/info.h"
 #include "cli/libtorch.h"
 #include "cli/models/commands.h"
+#include "cli/pictures/compare.h"
 #include "cli/tasks/tasks.h"
 #include "perceive/core/terminal.h"
 #include "perceive/core/text.h"
@@ -25,6 +26,11 @@ std::vector<Command> commands() {
   auto all = perceive::cli::task_commands();
   for (auto& command : perceive::cli::model_commands()) all.push_back(std::move(command));
   all.push_back(perceive::cli::bench::bench_command());
+  all.push_back({"curves",
+                 "the curves of several runs in one picture",
+                 perceive::cli::curves_details,
+                 perceive::cli::draw_runs,
+                 {}});
   all.push_back({"info",
                  "version, libtorch, instruction sets, threads and devices of this machine",
                  {},

@@ -62,5 +62,19 @@ TEST(Libtorch, AnotherVersionIsRefusedInWords) {
   }
 }
 
+TEST(Curves, OfSeveralRunsAreOnePicture) {
+  const Folder folder;
+  for (const std::string name : {"a", "b"}) {
+    write(folder / (name + "/metrics.csv"), "step,train_loss,val_loss\n1,3,\n2,2,2.5\n3,1,2\n");
+  }
+  const auto a = (folder / "a").string(), picture = (folder / "c.png").string();
+  const auto ended = perceive({"curves", a, (folder / "b").string(), "--names=[one, two]", "--output=" + picture});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_TRUE(contents(picture).starts_with("\x89PNG"));
+  EXPECT_EQ(perceive({"curves"}).code, 2);
+  EXPECT_THAT(perceive({"curves", (folder / "gone").string()}).err, HasSubstr("gone/metrics.csv"));
+  EXPECT_THAT(perceive({"curves", a, "--names=[x, y]"}).err, HasSubstr("one for each of 1 runs"));
+}
+
 }  // namespace
 }  // namespace perceive::tests
