@@ -1,5 +1,5 @@
-"""The tables of docs/benchmarks.md, between its markers, from the rows of a CSV."""
-import re
+"""The pictures and tables of docs/benchmarks.md, between its markers, from the rows of a CSV."""
+import os
 
 from results_file import MEBI, of, read
 
@@ -10,6 +10,10 @@ TARGETS = (("perceiver", "forward_backward", 1024, "ratio", 1.25), ("perceiver",
            ("perceiver", "forward_backward", 65536, "ratio", 2.5),
            ("perceiver", "forward_backward", 16384, "bytes_ratio", 3), ("perceiver", "forward_backward", 65536, "bytes_ratio", 6),
            ("mnist", "training_step", None, "ratio", 2.5))
+PICTURES = {"speed": "Speed beside other Perceivers, over the input's length",
+            "memory": "Memory beside other Perceivers, over the input's length", "growth": "Time over length, with slopes",
+            "peak": "Share of the peak of multiply-adds, by shape", "linformer": "A Linformer's memory by checkpoint level",
+            "buckets": "FlashAttentionTwo over bucket sizes"}
 TARGET_PEERS = {"perceiver": "perceiver-pytorch", "mnist": "perceiver-io"}
 
 
@@ -28,9 +32,10 @@ def ratio(number):
 
 
 def table(head, lines):
+    """Empty where there is no line."""
     def row(cells):
         return "| " + " | ".join(cells) + " |\n"
-    return row(head) + row(["---"] * len(head)) + "".join(map(row, lines)) + "\n"
+    return row(head) + row(["---"] * len(head)) + "".join(map(row, lines)) + "\n" if lines else ""
 
 
 def length_of(row):
@@ -93,12 +98,12 @@ def slower(rows):
                     f"N = {row['length']:,.0f}" if row["length"] else "", NAMES.get(row["pass"], row["pass"])]
             lines.append([row["peer"], ", ".join(word for word in what if word), ratio(row["ratio"]),
                           ratio(row["bytes_ratio"])])
-    return table(["peer", "where", "times as fast", "times less memory"], lines) if lines else "Nowhere in this run.\n\n"
+    return table(["peer", "where", "times as fast", "times less memory"], lines) or "Nowhere in this run.\n\n"
 
 
 def missing(rows):
     lines = sorted({(row["peer"], row["suite"], row["note"]) for row in rows if row["note"] and row["peer"]})
-    return table(["peer", "where", "why"], lines) if lines else "Every peer ran, and gave the same numbers.\n\n"
+    return table(["peer", "where", "why"], lines) or "Every peer ran, and gave the same numbers.\n\n"
 
 
 def machine(row):
@@ -107,30 +112,34 @@ def machine(row):
             f"{', a quick run' if row['quick'] else ''}.\n\n")
 
 
-def tables(rows, name):
-    text = f"From `benchmarks/results/{name}.csv`. {machine(rows[0])}### Targets\n\n{targets(rows)}"
+def pictures(csv, page):
+    """Those that were drawn of this run, as a page sees them."""
+    return "".join(f"![{what}]({os.path.relpath(file, page.parent)})\n\n" for name, what in PICTURES.items()
+                   if (file := csv.with_name(f"{csv.stem}-{name}.png")).is_file())
+
+
+def sections(rows):
     for peer in dict.fromkeys(row["peer"] for row in of(rows, suite="perceiver")):
-        text += f"### The Perceiver of 3.19 beside {peer}\n\n{beside(of(rows, suite='perceiver', peer=peer))}"
-    text += f"### perceiver-io's MNIST classifier\n\n{beside(of(rows, suite='mnist'))}"
-    with_label = {"first": lambda row: f"{length_of(row)}, {row['label']}"}
-    text += f"### linformer-pytorch\n\n{beside(of(rows, suite='linformer'), **with_label)}"
-    text += f"### linformer (one attention)\n\n{beside(of(rows, suite='linformer attention'))}"
-    text += ("### zeta's FlashAttentionTwo\n\n"
-             + beside(of(rows, suite="buckets"), first=lambda row: row["label"], title="buckets of queries x keys"))
-    text += f"### perceive alone: growth with length\n\n{growth(rows)}### Attention\n\n{attention(rows)}"
+        yield f"The Perceiver beside {peer}", beside(of(rows, suite="perceiver", peer=peer))
+    yield "perceiver-io's MNIST classifier", beside(of(rows, suite="mnist"))
+    yield "linformer-pytorch", beside(of(rows, suite="linformer"), first=lambda row: f"{length_of(row)}, {row['label']}")
+    yield "linformer, one attention", beside(of(rows, suite="linformer attention"))
+    yield ("zeta's FlashAttentionTwo",
+           beside(of(rows, suite="buckets"), first=lambda row: row["label"], title="buckets of queries x keys"))
+    yield "perceive alone: growth with length", growth(rows)
+    yield "Attention", attention(rows)
+
+
+def generated(csv, page):
+    rows = read(csv)
+    text = f"From `benchmarks/results/{csv.name}`. {machine(rows[0])}{pictures(csv, page)}### Targets\n\n{targets(rows)}"
+    text += "".join(f"### {title}\n\n{body}" for title, body in sections(rows) if body)
     return text + f"### Every row in which the peer is ahead\n\n{slower(rows)}### What is missing\n\n{missing(rows)}"
 
 
-def pictures(name):
-    return lambda match: f"{match.group(1)}{name}-{match.group(2)}.png)"
-
-
-def write(path, csv):
-    """Replaces what is between the markers, and the run that pictures are of."""
-    text = path.read_text()
-    before, rest = text.split(BEGIN)
+def write(page, csv):
+    """Replaces what is between the page's markers."""
+    before, rest = page.read_text().split(BEGIN)
     _, after = rest.split(END)
-    text = before + BEGIN + "\n" + tables(read(csv), csv.stem) + END + after
-    text = re.sub(r"(\]\(\.\./benchmarks/results/)[^)]*?-([a-z]+)\.png\)", pictures(csv.stem), text)
-    path.write_text(text)
-    print(f"tables: {path}")
+    page.write_text(before + BEGIN + "\n" + generated(csv, page) + END + after)
+    print(f"tables: {page}")

@@ -10,7 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: E402
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator  # noqa: E402
 
 from results_file import MEBI, of, read, slope  # noqa: E402
 
@@ -39,9 +39,15 @@ def lengths_axis(axes, lengths):
     axes.set_xlabel("length of the input, tokens")
 
 
-def plain_log(axes, which="y"):
-    axis = getattr(axes, which + "axis")
-    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+def log_axis(axes, steps=(1, 2, 5)):
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def legend_below(axes, columns=2):
+    axes.legend(fontsize=12, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
 
 
 def over_length(rows, column, title, label):
@@ -55,10 +61,9 @@ def over_length(rows, column, title, label):
                 axes.plot(*zip(*points), dash, color=colour, marker=mark, label=f"{peer}, {name}")
     axes.axhline(1, color=BLACK, linewidth=1.5)
     lengths_axis(axes, [row["length"] for row in of(rows, suite="perceiver")])
-    axes.set_yscale("log", base=2)
-    plain_log(axes)
+    log_axis(axes, (1, 1.5, 2, 3, 5, 7))
     axes.set(title=title, ylabel=label)
-    axes.legend(fontsize=12)
+    legend_below(axes)
     return figure
 
 
@@ -85,10 +90,9 @@ def growth(rows):
             axes.plot(*zip(*points), dash, color=colour, marker=mark,
                       label=f"{who}, {name}" + (f": slope {steep:.2f}" if steep else ""))
     lengths_axis(axes, [row["length"] for row in of(rows, suite="growth")])
-    axes.set_yscale("log")
-    plain_log(axes)
+    log_axis(axes, (1,))
     axes.set(title="Time over length (slope from 16 Ki tokens on)", ylabel="seconds a pass")
-    axes.legend(fontsize=12)
+    legend_below(axes)
     return figure
 
 
@@ -103,7 +107,7 @@ def bars(axes, groups, series, unit):
     axes.set_xticks(range(len(groups)), groups)
     axes.grid(False, axis="x")
     axes.margins(y=0.15)
-    axes.legend(fontsize=12)
+    legend_below(axes)
 
 
 def peak(rows):
@@ -143,12 +147,10 @@ def buckets(rows):
             axes.plot(*zip(*points), dash, color=colour, marker=mark,
                       label=f"{who}, {'forward + backward' if dash == '-' else 'forward'}")
     length = of(rows, suite="buckets")[0]["length"]
-    axes.set_yscale("log")
-    plain_log(axes)
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda number, _: ""))
+    log_axis(axes)
     axes.set(title=f"FlashAttentionTwo, {short(length)} tokens, 8 heads of 64", xlabel="bucket sizes, queries x keys",
              ylabel="ms a pass")
-    axes.legend(fontsize=12)
+    legend_below(axes)
     return figure
 
 

@@ -51,13 +51,14 @@ class Side:
 def ours(perceive, case, folder, environment, threads):
     words = [perceive, "bench", "model", f"--preset={case['preset']}", f"--pass={case['pass']}", f"--threads={threads}"]
     words += [f"--{name}={case[name]}" for name in ("length", "batch") if case.get(name)]
+    words += ["--input_gradients"] * case["input_gradients"]
     words += [f"--args={json.dumps(case['args'])}"] * bool(case.get("args"))
     return Side(words + [f"--save={folder}"] * bool(case.get("peer")), environment)
 
 
 def theirs(peers, case, folder, environment, threads):
     job = {"packages": str(peers / "packages"), "package": case["peer"], "version": case["version"],
-           "folder": str(folder), "pass": case["pass"], "threads": threads}
+           "folder": str(folder), "pass": case["pass"], "input_gradients": case["input_gradients"], "threads": threads}
     return Side([peers / "venv" / "bin" / "python", HERE / "peers" / "worker.py", json.dumps(job)], environment)
 
 

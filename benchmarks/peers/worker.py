@@ -1,6 +1,6 @@
 """One peer's model as a process that takes turns with `perceive bench model`, whose protocol it speaks.
 
-    worker.py JOB       JSON: packages, package, version, folder, pass, threads
+    worker.py JOB       JSON: packages, package, version, folder, pass, input_gradients, threads
 
 `folder` is what `perceive bench model --save` has written: the model, its weights, inputs and outputs. The first pass
 counts the memory and is held against these outputs; then there is one pass for every line of standard input.
@@ -40,13 +40,14 @@ def restart_peak_memory():
 class Pass:
     """As perceive's: gradients have their memory beforehand, the loss is the output's mean, the optimizer AdamW."""
 
-    def __init__(self, kind, module, inputs):
+    def __init__(self, kind, module, inputs, input_gradients):
         self.kind, self.module, self.inputs = kind, module, list(inputs.values())
         self.optimizer = None
         if kind == "forward":
             return
-        for parameter in module.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+        leaves = list(module.parameters()) + [tensor.requires_grad_() for tensor in self.inputs if input_gradients]
+        for leaf in leaves:
+            leaf.grad = torch.zeros_like(leaf)
         if kind == "training_step":
             self.optimizer = torch.optim.AdamW(module.parameters())
 
@@ -79,7 +80,7 @@ def main():
     description = json.loads((folder / "model.json").read_text())
     make = getattr(modules, job["package"].replace("-", "_"))
     work = Pass(job["pass"], make(description.get("args", {}), load(folder / "weights.safetensors")),
-                load(folder / "inputs.safetensors"))
+                load(folder / "inputs.safetensors"), job["input_gradients"])
     before = restart_peak_memory()
     output = work.run()
     peak = status("VmHWM")

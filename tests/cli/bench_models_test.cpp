@@ -78,7 +78,7 @@ TEST(BenchModels, WhatItSavesIsWhatItComputed) {
                                 {.folder = folder});
     EXPECT_EQ(again.code, 0) << preset << ": " << again.out << again.err;
     const auto measured = perceive({"bench", "model", "--model=saved/model.json", "--weights=saved/weights.safetensors",
-                                    "--inputs=saved/inputs.safetensors", "--pass=training_step"},
+                                    "--inputs=saved/inputs.safetensors", "--pass=training_step", "--input_gradients"},
                                    {.folder = folder});
     ASSERT_EQ(measured.code, 0) << preset << ": " << measured.err;
     EXPECT_EQ(nlohmann::json::parse(measured.out)["parameters"], nlohmann::json::parse(saved.out)["parameters"]);

@@ -46,6 +46,7 @@ struct ModelWork {
   Preset preset = Preset::native;
   std::optional<int64_t> batch, depth, latents;
   std::string args = "{}";
+  bool input_gradients = false;
   std::optional<std::string> model, weights, inputs;
   std::optional<int64_t> threads;
 };
@@ -60,6 +61,7 @@ void visit(ModelWork& o, Visitor&& field) {
   field("depth", o.depth, "layers, where the preset has such an argument; null: as the preset has it");
   field("latents", o.latents, "the same of its latents");
   field("args", o.args, "JSON object: further arguments of the preset's class, by its own names");
+  field("input_gradients", o.input_gradients, "the inputs want gradients too, as behind an embedding that is trained");
   field("model", o.model, "in place of a preset: JSON file with a class and its arguments, as `perceive run` takes it");
   field("weights", o.weights, "of that model; null: those it starts with");
   field("inputs", o.inputs, "of that model: safetensors file of forward()'s arguments");

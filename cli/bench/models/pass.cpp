@@ -58,9 +58,13 @@ ModelPass::ModelPass(const ModelOptions& options) : pass_(options.pass) {
   arguments_ = std::make_unique<models::TensorArguments>(inputs_, loaded_.model->tensor_arguments(),
                                                          options.inputs.value_or(work.origin));
   if (pass_ == Pass::forward) return;
+  auto leaves = loaded_.model->module().parameters();
+  for (auto& [name, input] : inputs_) {
+    if (options.input_gradients && at::isFloatingType(input.scalar_type())) leaves.push_back(input.requires_grad_());
+  }
   // Gradients have their memory beforehand, so that the first pass is as the later ones.
-  for (auto& parameter : loaded_.model->module().parameters()) {
-    if (parameter.requires_grad()) parameter.mutable_grad() = at::zeros_like(parameter);
+  for (auto& leaf : leaves) {
+    if (leaf.requires_grad()) leaf.mutable_grad() = at::zeros_like(leaf);
   }
   if (pass_ == Pass::training_step) {
     optimizer_ = std::make_unique<train::Optimizer>(train::AdamWOptions{}, loaded_.model->module());
