@@ -86,13 +86,14 @@ struct TextDataModule::State {
     const auto found = encoded.find(part);
     if (found != encoded.end()) return found->second;
     const auto& by = *tokenizer_of(data);
-    auto& made = encoded[part];
+    Encoded made;  // kept once it is whole
     const auto [texts, labels] = data.read(part);
-    if (!texts) return made;
-    made.tokens = std::make_shared<const Tokens>(
-        data::encode(*texts, by, {.length = options.max_seq_len, .split = manner.split}));
-    if (!labels.empty()) made.labels = at::tensor(labels, at::kLong);
-    return made;
+    if (texts) {
+      made.tokens = std::make_shared<const Tokens>(
+          data::encode(*texts, by, {.length = options.max_seq_len, .split = manner.split}));
+      if (!labels.empty()) made.labels = at::tensor(labels, at::kLong);
+    }
+    return encoded[part] = std::move(made);
   }
 
   std::unique_ptr<Loader> loader(std::shared_ptr<const Dataset> dataset, bool training) const {

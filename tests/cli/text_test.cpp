@@ -87,6 +87,17 @@ TEST_F(Text, AClassifierBeginsWithAPretrainedEncoder) {
   EXPECT_FALSE(io::load_tensors(run("seq_clf", 1) + "/checkpoints/last/model.safetensors")
                    .at("0.latent")
                    .equal(classifier.at("0.latent")));
+  // As Lightning names what perceiver-io trains.
+  io::Tensors theirs;
+  for (const auto& [name, tensor] : pretrained) theirs.emplace("model." + name, tensor);
+  const auto file = (logs / "epoch=254-val_loss=4.527.ckpt").string();
+  io::save_tensors(file, theirs);
+  const auto from_theirs =
+      fit("seq_clf", Words(more) + Words{"--model.mlm_ckpt=" + file, "--model.encoder.freeze=true"});
+  ASSERT_EQ(from_theirs.code, 0) << from_theirs.err;
+  EXPECT_TRUE(io::load_tensors(run("seq_clf", 2) + "/checkpoints/last/model.safetensors")
+                  .at("0.latent")
+                  .equal(pretrained.at("encoder.latent")));
   // What it began with is not asked for again.
   std::filesystem::rename(run("seq_clf"), run("seq_clf", 7));
   EXPECT_EQ(perceive({"seq_clf", "test", "--ckpt_path=" + run("seq_clf", 1)}).code, 0);

@@ -161,6 +161,11 @@ TEST(Imdb, SaysWhereItLooked) {
   const ImdbDataModule module(options);
   expect_error<core::DataError>([&] { module.train(); }, folder / "IMDB");
   expect_error<core::DataError>([&] { module.train(); }, "ai.stanford.edu");
+  options.tokenizer = "bytes";
+  const ImdbDataModule of_bytes(options);
+  for (int again = 0; again < 2; ++again) {
+    expect_error<core::DataError>([&] { of_bytes.train(); }, folder / "IMDB");
+  }
   folder.write("aclImdb_v1.tar.gz", bytes("no archive"));
   expect_error<core::DataError>([&] { module.train(); }, "aclImdb_v1.tar.gz: no archive");
 }
