@@ -13,6 +13,7 @@ import time
 import warnings
 
 import torch
+import torch._dynamo  # by itself at the first checkpoint or step of an optimizer, whose memory is not the import's
 from safetensors.torch import load_file
 
 HERE = pathlib.Path(__file__).resolve().parent
