@@ -1,6 +1,7 @@
 // linformer-pytorch 0.1.0: the original's numbers, names and quirks. Cases are named as in its specification.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "perceive/core/config.h"
 #include "perceive/models/catalog.h"
@@ -76,24 +77,31 @@ at::Tensor formula(TruncatedLinformerImpl& model, const TruncatedLinformerConfig
 }
 
 TEST(LinformerPytorch010, IsTheFormulaAtOddSizes) {
-  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {5, 11}, {31, 31}}) {
+  // The last one takes several blocks of rows.
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {5, 11}, {31, 31}, {12000, 3}}) {
     const TruncatedLinformerConfig config{
         .input_size = n, .channels = 5, .dim_k = k, .dim_ff = 3, .dim_d = 7, .nhead = 3, .depth = 2};
     TruncatedLinformer model(config);
     fill(*model);
-    const auto x = golden_input({3, n, 5});
-    EXPECT_TRUE(at::allclose(model->forward(x), formula(*model, config, x), 1e-10, 1e-10)) << n << " " << k;
+    auto leaves = model->parameters();
+    leaves.push_back(golden_input({3, n, 5}).requires_grad_());
+    const auto actual = model->forward(leaves.back()), expected = formula(*model, config, leaves.back());
+    EXPECT_TRUE(at::allclose(actual, expected, 1e-10, 1e-10)) << n << " " << k;
+    const auto found = torch::autograd::grad({actual}, leaves, {golden_cotangent(actual)});
+    const auto wanted = torch::autograd::grad({expected}, leaves, {golden_cotangent(expected)});
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      EXPECT_TRUE(at::allclose(found[i], wanted[i], 1e-8, 1e-8)) << n << " " << k << " " << i;
+    }
   }
 }
 
-std::vector<at::Tensor> gradients(const std::string& level, bool training) {
-  auto config = small();
+std::vector<at::Tensor> gradients(TruncatedLinformerConfig config, const std::string& level, bool training) {
   config.checkpoint_level = level;
   TruncatedLinformer model(config);
   fill(*model);
   model->train(training);
   at::manual_seed(3);
-  const auto output = model->forward(golden_input({2, 12, 8}));
+  const auto output = model->forward(golden_input({2, config.input_size, config.channels}));
   (output * golden_cotangent(output)).sum().backward();
   std::vector<at::Tensor> all{output.detach()};
   for (const auto& parameter : model->parameters()) all.push_back(parameter.grad());
@@ -102,12 +110,18 @@ std::vector<at::Tensor> gradients(const std::string& level, bool training) {
 
 // In the original the first layer's attention is left without gradients in C1 and C2, where they run at all.
 TEST(LinformerPytorch010, GivesTheSameGradientsAtEveryCheckpointLevel) {
-  for (const bool training : {false, true}) {
-    const auto expected = gradients("C0", training);
-    for (const char* level : {"C1", "C2"}) {
-      const auto actual = gradients(level, training);
-      for (size_t i = 0; i < expected.size(); ++i) {
-        EXPECT_TRUE(at::allclose(actual[i], expected[i], 1e-10, 1e-12)) << level << " " << i;
+  auto many_rows = small();  // several blocks of them
+  many_rows.input_size = 3000;
+  many_rows.channels = many_rows.dim_d = 128;
+  many_rows.dim_ff = 256;
+  for (const auto& config : {small(), many_rows}) {
+    for (const bool training : {false, true}) {
+      const auto expected = gradients(config, "C0", training);
+      for (const char* level : {"C1", "C2"}) {
+        const auto actual = gradients(config, level, training);
+        for (size_t i = 0; i < expected.size(); ++i) {
+          EXPECT_TRUE(at::allclose(actual[i], expected[i], 1e-10, 1e-12)) << level << " " << i;
+        }
       }
     }
   }

@@ -2,6 +2,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
+#include "perceive/models/dialects/linformer_pytorch/linformer.h"
+#include "perceive/models/dialects/linformer_pytorch/truncated_linformer.h"
 #include "perceive/models/linformer.h"
 #include "tests/peak_memory.h"
 
@@ -31,6 +35,32 @@ TEST(LinformerOfManyRows, RunsForwardAndBackwardInOneAndAHalfGigabytes) {
       ASSERT_TRUE(item.value().grad().defined()) << item.key();
       EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
     }
+  }
+}
+
+// Limits: half of what linformer-pytorch takes at C0, a quarter at C2, and no more at C1 than at C0. What a level frees
+// may serve the next one, so that the smallest is the first.
+TEST(LinformerPytorchOfManyRows, TakesLessMemoryThanTheOriginalAtEachCheckpointLevel) {
+  namespace dialect = linformer_pytorch;
+  constexpr int64_t kInput = 16384;
+  const auto x = at::randn({1, kInput, kChannels});
+  const auto growth = [&](auto model) { return peak_growth([&] { model->forward(x).square().sum().backward(); }); };
+  for (const auto& [level, first, later] :
+       {std::tuple{"C2", 205e6, 121e6}, {"C1", 602e6, 260e6}, {"C0", 602e6, 260e6}}) {
+    const dialect::TruncatedLinformerConfig truncated{.input_size = kInput,
+                                                      .channels = kChannels,
+                                                      .dim_ff = 128,
+                                                      .dim_d = 256,
+                                                      .depth = 2,
+                                                      .checkpoint_level = level};
+    EXPECT_LT(growth(dialect::TruncatedLinformer(truncated)), first) << level;
+    dialect::LinformerConfig config;
+    config.input_size = kInput;
+    config.channels = kChannels;
+    config.dim_k = config.dim_ff = 128;
+    config.depth = 2;
+    config.checkpoint_level = level;
+    EXPECT_LT(growth(dialect::Linformer(config)), later) << level;
   }
 }
 

@@ -3,11 +3,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "perceive/io/names.h"
-#include "perceive/nn/checkpoint.h"
 #include "perceive/nn/heads.h"
 #include "perceive/nn/seed.h"
 
@@ -39,8 +39,8 @@ at::Tensor weights_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor
 }
 
 // [n, k], query i sees the first i + 1 keys.
-at::Tensor triangle(const at::Tensor& q, int64_t keys) {
-  return at::ones({q.size(2), keys}, q.options().dtype(at::kBool)).tril();
+at::Tensor triangle(int64_t queries, int64_t keys, at::Device device) {
+  return at::ones({queries, keys}, at::TensorOptions(device).dtype(at::kBool)).tril();
 }
 
 // Rows of zeros stay so through the projections to heads, which have no bias.
@@ -114,7 +114,7 @@ at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& c
     const auto k = nn::split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
     const auto v = nn::split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
     const bool triangular = options_.causal_rows.has_value() && !causal_mask_.defined();
-    const auto mask = as_mask(triangular ? triangle(q, k.size(2)) : causal_mask_, q);
+    const auto mask = as_mask(triangular ? triangle(q.size(2), k.size(2), q.device()) : causal_mask_, q);
     if (weights) weights->push_back(weights_of(q, k, mask));
     return ops::attend(q, k, v, mask, options).out;
   }
@@ -126,56 +126,97 @@ at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& c
   return ops::attend_source(q, ops::Source::of(context), projection, options).out;
 }
 
-at::Tensor MHAttentionImpl::heads(const at::Tensor& x, const at::Tensor& context, Weights* weights) {
-  ops::AttendOptions options;
-  if (is_training() && options_.dropout > 0) {
-    options.dropout = options_.dropout;
-    options.seed = nn::draw_seed();
-  }
-  const auto q = nn::split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
-  if (options_.full_attention) return nn::merge_heads(attend_full(q, context, options, weights));
-
-  at::Tensor k, v;
+// Keys and values [B, h, k, d].
+std::vector<at::Tensor> MHAttentionImpl::project(const at::Tensor& context) {
   if (e_.size() == 1 && e_.front().is(f_.front())) {
     const auto both = at::cat({weight_of(to_k_), weight_of(to_v_)});
-    const auto projected = nn::project_heads(context, both, 2 * options_.nhead, projections(e_)).chunk(2, 1);
-    k = projected[0];
-    v = projected[1];
-  } else {
-    k = nn::project_heads(context, weight_of(to_k_), options_.nhead, projections(e_));
-    v = nn::project_heads(context, weight_of(to_v_), options_.nhead, projections(f_));
+    return nn::project_heads(context, both, 2 * options_.nhead, projections(e_)).chunk(2, 1);
   }
+  return {nn::project_heads(context, weight_of(to_k_), options_.nhead, projections(e_)),
+          nn::project_heads(context, weight_of(to_v_), options_.nhead, projections(f_))};
+}
+
+// [1, n, k], undefined where every query sees every key. Of a mask of one row, that row counts for every query.
+at::Tensor MHAttentionImpl::projected_mask(const at::Tensor& x, int64_t keys) const {
   auto mask = causal_mask_;
-  if (!mask.defined() && options_.causal_rows) {
-    mask = triangle(q, *options_.causal_rows);
-  }
-  TORCH_CHECK_VALUE(!mask.defined() || mask.size(-1) == k.size(2),
+  if (!mask.defined() && options_.causal_rows) mask = triangle(x.size(1), *options_.causal_rows, x.device());
+  TORCH_CHECK_VALUE(!mask.defined() || mask.size(-1) == keys,
                     "causal: the mask is made for dim_k = ", mask.defined() ? mask.size(-1) : 0,
-                    " rows of keys, but here are ", k.size(2),
+                    " rows of keys, but here are ", keys,
                     "; k_reduce_by_layer must be 0 with causal, and a convolution must give dim_k rows");
-  mask = as_mask(mask, q);
-  if (weights) weights->push_back(weights_of(q, k, mask));
-  return nn::merge_heads(ops::attend(q, k, v, mask, options).out);
+  if (!mask.defined()) return mask;
+  TORCH_CHECK_VALUE(mask.size(0) == x.size(1) || mask.size(0) == 1, "causal_mask: expected bool [", x.size(1), ", ",
+                    keys, "]; got ", mask.sizes());
+  return mask.to(x.device()).expand({x.size(1), keys}).unsqueeze(0);
 }
 
 at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras) {
+  return forward(x, extras, nullptr, options_.checkpoint_level == CheckpointLevel::C2);
+}
+
+at::Tensor MHAttentionImpl::forward(const at::Tensor& x, const Extras& extras,
+                                    const std::shared_ptr<ResidualImpl>& behind, bool again) {
   TORCH_CHECK_VALUE(x.dim() == 3 && x.size(2) == options_.channels, "MHAttention: expected x [B, n, ",
                     options_.channels, "]; got ", x.sizes());
   TORCH_CHECK_VALUE(!options_.decoder_mode || extras.embeddings.defined(), "Embeddings must be supplied if decoding");
   TORCH_CHECK_VALUE(!extras.embeddings.defined() || extras.embeddings.sizes() == x.sizes(),
                     "Embeddings size must be the same as the input tensor: expected ", x.sizes(), ", got ",
                     extras.embeddings.defined() ? extras.embeddings.sizes() : x.sizes());
-  auto queries = x, context = options_.decoder_mode ? extras.embeddings : x;
-  at::Tensor output;
-  if (options_.checkpoint_level == CheckpointLevel::C2) {
-    // Neither masks nor the wish for weights reach a checkpointed head there.
-    output = nn::checkpoint([this](const std::vector<at::Tensor>& given) { return heads(given[0], given[1], nullptr); },
-                            {queries, context}, io::distinct_parameters(*this));
-  } else {
-    queries = zero_rows(queries, extras.embeddings_mask, "embeddings_mask");
+  auto context = options_.decoder_mode ? extras.embeddings : x;
+  at::Tensor queries;  // where they are not x
+  // Neither masks nor the wish for weights reach a checkpointed head there.
+  auto* const weights = again ? nullptr : extras.weights;
+  if (!again) {
+    if (extras.embeddings_mask.defined()) queries = zero_rows(x, extras.embeddings_mask, "embeddings_mask");
     context = zero_rows(context, extras.input_mask, "input_mask");
-    output = heads(queries, context, extras.weights);
   }
+
+  RowMap rows;
+  rows.by_row = {x};
+  if (queries.defined()) rows.by_row.push_back(queries);
+  at::Tensor mask;
+  if (options_.full_attention) {
+    rows.whole = {context};
+  } else {
+    rows.whole = project(context);
+    mask = projected_mask(x, rows.whole[0].size(2));
+    if (mask.defined()) rows.by_row.push_back(mask);
+  }
+  rows.parameters = io::distinct_parameters(behind ? static_cast<torch::nn::Module&>(*behind) : *this);
+  rows.map = [this, keep = shared_from_this(), behind, weights, own_queries = queries.defined(),
+              masked = mask.defined()](const std::vector<at::Tensor>& given) {
+    auto next = given.begin();
+    const auto& block = *next++;
+    const auto& asking = own_queries ? *next++ : block;
+    const auto seen = masked ? *next++ : at::Tensor();
+    const auto y = attend(asking, seen, {next, given.end()}, weights);
+    return behind ? behind->forward(block, y) : y;
+  };
+  std::optional<int64_t> width = std::max(options_.channels, options_.nhead * options_.dim);
+  // Weights are as large as those of all rows, and a block of full attention would read the whole input again.
+  if (weights || options_.full_attention) width.reset();
+  return in_blocks(rows, width, again);
+}
+
+// Of rows x [B, rows, C], with all maps behind the heads. `to`: keys and values, or what those of full attention are
+// made of; mask [1, rows, k] or undefined.
+at::Tensor MHAttentionImpl::attend(const at::Tensor& x, const at::Tensor& mask, const std::vector<at::Tensor>& to,
+                                   Weights* weights) {
+  ops::AttendOptions options;
+  if (is_training() && options_.dropout > 0) {
+    options.dropout = options_.dropout;
+    options.seed = nn::draw_seed();
+  }
+  const auto q = nn::split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
+  at::Tensor output;
+  if (options_.full_attention) {
+    output = attend_full(q, to[0], options, weights);
+  } else {
+    const auto of_heads = mask.defined() ? mask.unsqueeze(1) : mask;
+    if (weights) weights->push_back(weights_of(q, to[0], of_heads));
+    output = ops::attend(q, to[0], to[1], of_heads, options).out;
+  }
+  output = nn::merge_heads(output);
   output = w_o_ ? w_o_->forward(output) : w_o_2_->forward(w_o_1_->forward(output));
   return at::dropout(output, options_.dropout, is_training());
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "perceive/models/dialects/linformer_pytorch/parts.h"
 #include "perceive/models/dialects/linformer_pytorch/projection.h"
 #include "perceive/ops/attend.h"
 
@@ -42,14 +43,20 @@ class MHAttentionImpl : public torch::nn::Module {
  public:
   // E and F are used with layerwise sharing only; else they are made here. Without full attention they must be there.
   MHAttentionImpl(const MHAttentionOptions& options, const EF& e, const EF& f);
-  // x [B, n, C] to the same sizes.
+  // x [B, n, C] to the same sizes; or what `behind` makes of x and of that, a block of rows after the other. `again`:
+  // as of in_blocks(), and then masks and the wish for weights are ignored.
+  at::Tensor forward(const at::Tensor& x, const Extras& extras, const std::shared_ptr<ResidualImpl>& behind,
+                     bool again);
+  // What `checkpoint_level` says of heads, for the attention on its own.
   at::Tensor forward(const at::Tensor& x, const Extras& extras = {});
   // bool [n, k] (full attention: [n, n]), true where a query sees a key, in place of the causal one.
   void set_causal_mask(const at::Tensor& mask);
 
  private:
   using Weights = std::vector<at::Tensor>;
-  at::Tensor heads(const at::Tensor& x, const at::Tensor& context, Weights* weights);
+  std::vector<at::Tensor> project(const at::Tensor& context);
+  at::Tensor projected_mask(const at::Tensor& x, int64_t keys) const;
+  at::Tensor attend(const at::Tensor& x, const at::Tensor& mask, const std::vector<at::Tensor>& to, Weights* weights);
   at::Tensor attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options, Weights* weights);
 
   MHAttentionOptions options_;

@@ -12,7 +12,8 @@
 namespace perceive::models::linformer_pytorch {
 
 enum class Activation { gelu, relu };
-// What the backward pass computes again: nothing, every attention and feed-forward part, and within them every head.
+// What the backward pass computes again: nothing, every attention and feed-forward part, or a block of their rows at a
+// time.
 enum class CheckpointLevel { C0, C1, C2 };
 // Which projections along the length are one: none, those of a layer's heads, its E and F too, those of all layers.
 enum class ParameterSharing { none, headwise, kv, layerwise };
@@ -53,9 +54,9 @@ void visit(LinformerConfig& o, Visitor&& field) {
   field("depth", o.depth, "layers");
   field("dropout", o.dropout, "dropout of attention weights, and of what attention gives (0.1.0: of the weights only)");
   field("activation", o.activation, "gelu or relu, of the feed-forward parts (0.1.0: always gelu)");
-  field(
-      "checkpoint_level", o.checkpoint_level,
-      "what the backward pass computes again: C0 nothing, C1 each part, C2 heads once more; the numbers are the same");
+  field("checkpoint_level", o.checkpoint_level,
+        "what the backward pass computes again: C0 nothing, C1 each part, C2 some rows at a time; the numbers are the "
+        "same");
   field("parameter_sharing", o.parameter_sharing,
         "which projections are one: none, headwise (a layer's heads), kv (E and F too), layerwise (all layers)");
   field("k_reduce_by_layer", o.k_reduce_by_layer, "how much dim_k falls from layer to layer; not where all share one");
@@ -151,9 +152,9 @@ void visit(LinformerLMConfig& o, Visitor&& field) {
   field("ff_intermediate", o.ff_intermediate, "channels between the first layer and the last; not with layerwise");
   field("dropout", o.dropout, "dropout of attention weights and of what attention gives");
   field("activation", o.activation, "gelu or relu, of the feed-forward parts");
-  field(
-      "checkpoint_level", o.checkpoint_level,
-      "what the backward pass computes again: C0 nothing, C1 each part, C2 heads once more; the numbers are the same");
+  field("checkpoint_level", o.checkpoint_level,
+        "what the backward pass computes again: C0 nothing, C1 each part, C2 some rows at a time; the numbers are the "
+        "same");
   field("parameter_sharing", o.parameter_sharing,
         "which projections are one: none, headwise (a layer's heads), kv (E and F too), layerwise (all layers)");
   field("k_reduce_by_layer", o.k_reduce_by_layer, "how much dim_k falls from layer to layer; not where all share one");

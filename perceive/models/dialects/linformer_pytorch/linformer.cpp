@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "perceive/io/names.h"
-#include "perceive/nn/checkpoint.h"
 
 namespace perceive::models::linformer_pytorch {
 namespace {
@@ -78,26 +77,27 @@ void LinformerImpl::add_feed_forward(int64_t layer) {
   parts_.push_back(part);
 }
 
-at::Tensor LinformerImpl::Part::forward(const at::Tensor& x, const Extras& extras) {
-  return residual->forward(x, attention ? attention->forward(x, extras) : feed_forward->forward(x));
+at::Tensor LinformerImpl::Part::forward(const at::Tensor& x, const Extras& extras, bool again) {
+  if (attention) return attention->forward(x, extras, residual.ptr(), again);
+  RowMap rows{.by_row = {x}, .parameters = residual->parameters()};
+  rows.map = [part = *this](const std::vector<at::Tensor>& given) mutable {
+    return part.residual->forward(given[0], part.feed_forward->forward(given[0]));
+  };
+  return in_blocks(rows, feed_forward->width(), again);
 }
 
 at::Tensor LinformerImpl::forward(at::Tensor x, const Extras& extras) {
   require_input(x, *config_.input_size, *config_.channels);
-  const bool again = checkpoint_level_of(config_.checkpoint_level) != CheckpointLevel::C0;
-  TORCH_CHECK_VALUE(!again || !extras.any(),
+  const auto level = checkpoint_level_of(config_.checkpoint_level);
+  TORCH_CHECK_VALUE(level == CheckpointLevel::C0 || !extras.any(),
                     "Cannot run checkpointing when using kwargs. Please set the checkpoint level to `C0`");
   TORCH_CHECK_VALUE(config_.decoder_mode || !extras.embeddings.defined(),
                     "If decoding, needs to be initialized with `decoder_mode=True`");
   for (auto& part : parts_) {
-    if (!again) {
-      x = part.forward(x, extras);
-      continue;
-    }
-    const nn::Segment segment = [part](const std::vector<at::Tensor>& given) mutable {
-      return part.forward(given[0], {});
+    const LayerPart run = [part, extras](const at::Tensor& given, bool again) mutable {
+      return part.forward(given, extras, again);
     };
-    x = nn::checkpoint(segment, {x}, io::distinct_parameters(*part.residual));
+    x = run_at(level, run, x, io::distinct_parameters(*part.residual));
   }
   return x;
 }

@@ -27,7 +27,7 @@ class LinformerImpl : public torch::nn::Module {
     MHAttention attention{nullptr};
     FeedForward feed_forward{nullptr};
     Residual residual{nullptr};
-    at::Tensor forward(const at::Tensor& x, const Extras& extras);
+    at::Tensor forward(const at::Tensor& x, const Extras& extras, bool again);
   };
   struct Widths {
     int64_t input, output;

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "perceive/core/error.h"
@@ -47,6 +48,30 @@ at::Tensor PositionalEmbeddingImpl::forward(const at::Tensor& x) {
   const auto places = at::arange(x.size(1), inv_freq_.options());
   const auto angles = at::outer(places, inv_freq_);
   return at::cat({angles.sin(), angles.cos()}, 1).unsqueeze(0);
+}
+
+at::Tensor in_blocks(const RowMap& rows, std::optional<int64_t> width, bool again) {
+  constexpr int64_t kNumbers = 1 << 18, kLeast = 64;
+  const auto& x = rows.by_row.front();
+  const int64_t fitting = width ? kNumbers / std::max<int64_t>(1, x.size(0) * *width) : x.size(1);
+  const int64_t length = std::max(kLeast, fitting);
+  std::vector<std::vector<at::Tensor>> pieces;  // one split each: the gradient of a narrow() is as large as the whole
+  for (const auto& each : rows.by_row) pieces.push_back(each.split(length, 1));
+  std::vector<at::Tensor> results;
+  for (size_t i = 0; i < pieces.front().size(); ++i) {
+    std::vector<at::Tensor> inputs;
+    for (const auto& piece : pieces) inputs.push_back(piece[i]);
+    inputs.insert(inputs.end(), rows.whole.begin(), rows.whole.end());
+    results.push_back(again ? nn::checkpoint(rows.map, inputs, rows.parameters) : rows.map(inputs));
+  }
+  return results.size() == 1 ? results.front() : at::cat(results, 1);
+}
+
+at::Tensor run_at(CheckpointLevel level, const LayerPart& part, const at::Tensor& x,
+                  const std::vector<at::Tensor>& parameters) {
+  if (level != CheckpointLevel::C1) return part(x, level == CheckpointLevel::C2);
+  return nn::checkpoint([part](const std::vector<at::Tensor>& given) { return part(given[0], false); }, {x},
+                        parameters);
 }
 
 void require_input(const at::Tensor& x, int64_t input_size, int64_t channels) {

@@ -6,9 +6,14 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "perceive/models/dialects/linformer_pytorch/config.h"
+#include "perceive/nn/checkpoint.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -23,6 +28,10 @@ class FeedForwardImpl : public torch::nn::Module {
  public:
   explicit FeedForwardImpl(const FeedForwardOptions& options);
   at::Tensor forward(const at::Tensor& x);
+  // The most channels of a row.
+  int64_t width() const {
+    return std::max({options_.input_channels, options_.hidden_channels, options_.output_channels});
+  }
 
  private:
   FeedForwardOptions options_;
@@ -53,6 +62,25 @@ class PositionalEmbeddingImpl : public torch::nn::Module {
   at::Tensor inv_freq_;
 };
 TORCH_MODULE(PositionalEmbedding);
+
+// A map of rows, the same for each: block by block it needs the memory of one block.
+struct RowMap {
+  nn::Segment map;                     // of a block of each of by_row, then of `whole`, to a block [B, rows, …]
+  std::vector<at::Tensor> by_row;      // [B or 1, n, …]; the first one gives B
+  std::vector<at::Tensor> whole;       // what every block reads
+  std::vector<at::Tensor> parameters;  // of the map
+};
+// The map's result for all n rows. A block has as many rows as make a quarter of a million numbers, of B `width` numbers
+// a row, and at least 64; without a width there is one block. `again`: the backward pass computes each block again.
+// Random numbers are drawn block by block, so that they are the same either way.
+at::Tensor in_blocks(const RowMap& rows, std::optional<int64_t> width, bool again);
+
+// A part of a layer; `again` is for in_blocks().
+using LayerPart = std::function<at::Tensor(const at::Tensor& x, bool again)>;
+// part(x), of which is kept until the backward pass: at C0 all that it needs, at C1 x and, while its gradients are
+// computed, the whole part, at C2 x and one block of rows. `part` outlives this call.
+at::Tensor run_at(CheckpointLevel level, const LayerPart& part, const at::Tensor& x,
+                  const std::vector<at::Tensor>& parameters);
 
 // x [B, input_size, channels], or an error with the original's words.
 void require_input(const at::Tensor& x, int64_t input_size, int64_t channels);

@@ -8,6 +8,9 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include <algorithm>
+#include <array>
+#include <memory>
 #include <vector>
 
 #include "perceive/models/dialects/linformer_pytorch/config.h"
@@ -15,19 +18,28 @@
 
 namespace perceive::models::linformer_pytorch {
 
-// Queries, keys and values each pass two linear maps, to_* of the layer and w_* of the head.
+// Queries, keys and values each pass two linear maps, to_* of the layer and w_* of the head. All maps of the n rows are
+// linear: where rows have fewer channels than heads have, the k keys and values absorb them.
 class TruncatedAttentionImpl : public torch::nn::Module {
  public:
   explicit TruncatedAttentionImpl(const TruncatedLinformerConfig& config);
-  at::Tensor forward(const at::Tensor& x);
+  // Of the whole x [B, n, C], for forward(): [B, h, k, …] each.
+  std::vector<at::Tensor> keys_and_values(const at::Tensor& x);
+  // Of any rows of x.
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& keys, const at::Tensor& values);
+  // Numbers that forward() holds for a row, in one tensor.
+  int64_t width() const { return config_.nhead * std::min(config_.dim_d, config_.channels); }
 
  private:
   enum Which { key, query, value };
-  at::Tensor heads(Which which, const at::Tensor& x);
-  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+  struct Maps {
+    at::Tensor weight, bias;  // [h, d, d], [h, d]
+  };
+  Maps maps(Which which) const;
+  at::Tensor heads(Which which, const at::Tensor& x) const;
 
   TruncatedLinformerConfig config_;
-  std::shared_ptr<torch::nn::Module> heads_;
+  bool absorbs_;
   std::vector<std::array<torch::nn::Linear, 3>> of_head_;  // w_k, w_q, w_v
   torch::nn::Linear w_o_{nullptr}, to_q_{nullptr}, to_k_{nullptr}, to_v_{nullptr};
 };
@@ -44,6 +56,9 @@ class TruncatedLinformerImpl : public torch::nn::Module {
 
  private:
   struct Layer {
+    at::Tensor attend(const at::Tensor& x, bool again);
+    at::Tensor feed(const at::Tensor& x, bool again);
+    std::shared_ptr<torch::nn::Module> module;  // of all that follow
     TruncatedAttention attention;
     torch::nn::LayerNorm attention_norm;
     FeedForward feed_forward;
