@@ -367,6 +367,12 @@ TEST(LinformerPytorch, RefusesInputsAsTheOriginal) {
   EXPECT_THAT(run({}, x, misshapen), HasSubstr("input_mask: expected bool [2, 13]; got Bool [2, 9]"));
   EXPECT_THAT(run({{"causal", true}, {"k_reduce_by_layer", 1}, {"parameter_sharing", "kv"}}, x),
               HasSubstr("k_reduce_by_layer must be 0 with causal"));
+  MHAttention attention(
+      MHAttentionOptions{
+          .input_size = 13, .dim = 4, .channels = 8, .dim_k = 4, .nhead = 2, .parameter_sharing = ParameterSharing::kv},
+      EF(), EF());
+  attention->set_causal_mask(at::ones({12, 4}, at::kBool));
+  EXPECT_THAT(refusal([&] { attention->forward(x); }), HasSubstr("causal_mask: expected bool [13, 4]; got [12, 4]"));
   LinformerLM lm(lm_config_of({}));
   EXPECT_THAT(refusal([&] { lm->forward(tokens().add(1)); }), HasSubstr("there is no token 11; num_tokens is 11"));
   EXPECT_THAT(refusal([&] { LinformerLM odd(lm_config_of({{"emb_dim", 5}})); }), HasSubstr("even number of channels"));

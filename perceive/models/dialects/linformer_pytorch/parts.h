@@ -70,9 +70,9 @@ struct RowMap {
   std::vector<at::Tensor> whole;       // what every block reads
   std::vector<at::Tensor> parameters;  // of the map
 };
-// The map's result for all n rows. A block has as many rows as make a quarter of a million numbers, of B `width` numbers
-// a row, and at least 64; without a width there is one block. `again`: the backward pass computes each block again.
-// Random numbers are drawn block by block, so that they are the same either way.
+// The map's result for all n rows. A block has as many rows as make a quarter of a million numbers, of B `width`
+// numbers a row, and at least 64; without a width there is one block. `again`: the backward pass computes each block
+// again. Random numbers are drawn block by block, so that they are the same either way.
 at::Tensor in_blocks(const RowMap& rows, std::optional<int64_t> width, bool again);
 
 // A part of a layer; `again` is for in_blocks().
