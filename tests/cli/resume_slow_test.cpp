@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <functional>
 
 #include "tests/cli/process.h"
 #include "tests/cli/tiny.h"
@@ -109,15 +110,10 @@ TEST_F(Resume, ASecondInterruptEndsAtOnce) {
   EXPECT_TRUE(code == 130 || code == 75) << code;  // 75: saved before the second one came
 }
 
-// Masks are drawn anew in each epoch, and texts come from two workers.
-TEST(ResumeText, AMaskedLanguageModelGivesTheSameBytes) {
-  const Folder data;
-  write_tiny_reviews(data);
-  const auto fit = [&](const Folder& logs) {
-    return tiny_text("mlm", data, logs,
-                     {"--trainer.max_steps=60", "--model.encoder.dropout=0.1", "--data.batch_size=4"});
-  };
-  const auto last = [](const Folder& logs) { return logs / "mlm/version_0/checkpoints/last"; };
+// fit(logs) ends with the same bytes where it is stopped in between.
+void expect_same_after_a_stop(const std::string& task, const std::string& samples,
+                              const std::function<Words(const Folder&)>& fit) {
+  const auto last = [&](const Folder& logs) { return logs / (task + "/version_0/checkpoints/last"); };
   const Folder whole, stopped;
   ASSERT_EQ(perceive(fit(whole)).code, 0);
   Process process(fit(stopped));
@@ -125,13 +121,45 @@ TEST(ResumeText, AMaskedLanguageModelGivesTheSameBytes) {
   usleep(50'000);
   process.signal(SIGTERM);
   ASSERT_EQ(process.wait().code, 75);
-  const auto resumed = perceive({"mlm", "fit", "--ckpt_path=" + last(stopped).string()});
+  const auto resumed = perceive({task, "fit", "--ckpt_path=" + last(stopped).string()});
   EXPECT_EQ(resumed.code, 0) << resumed.err;
-  for (const auto* file : {"checkpoints/last/model.safetensors", "metrics.csv", "sample_predictions.txt"}) {
-    EXPECT_EQ(contents(stopped / ("mlm/version_0/" + std::string(file))),
-              contents(whole / ("mlm/version_0/" + std::string(file))))
+  for (const auto& file : {std::string("checkpoints/last/model.safetensors"), std::string("metrics.csv"), samples}) {
+    EXPECT_EQ(contents(stopped / (task + "/version_0/" + file)), contents(whole / (task + "/version_0/" + file)))
         << file;
   }
+}
+
+// Masks are drawn anew in each epoch, and texts come from two workers.
+TEST(ResumeText, AMaskedLanguageModelGivesTheSameBytes) {
+  const Folder data;
+  write_tiny_reviews(data);
+  expect_same_after_a_stop("mlm", "sample_predictions.txt", [&](const Folder& logs) {
+    return tiny_text("mlm", data, logs,
+                     {"--trainer.max_steps=60", "--model.encoder.dropout=0.1", "--data.batch_size=4"});
+  });
+}
+
+TEST(ResumeText, ACausalLanguageModelGivesTheSameBytes) {
+  const Folder data;
+  write_tiny_reviews(data);
+  expect_same_after_a_stop("clm", "sample_continuations.txt", [&](const Folder& logs) {
+    return Words{"clm",
+                 "fit",
+                 "--data=TextFile",
+                 "--data.files=[" + data.string() + "]",
+                 "--data.max_seq_len=32",
+                 "--data.batch_size=2",
+                 "--data.num_workers=2",
+                 "--model.channels=16",
+                 "--model.heads=2",
+                 "--model.projected=8",
+                 "--model.block=8",
+                 "--model.dropout=0.1",
+                 "--model.generate.tokens=4",
+                 "--seed_everything=1",
+                 "--trainer.max_steps=150",
+                 "--trainer.default_root_dir=" + logs.string()};
+  });
 }
 
 TEST_F(Resume, FashionMnistFitsTestsAndPredicts) {
