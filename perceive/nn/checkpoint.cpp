@@ -65,6 +65,15 @@ class AutocastState {
   at::ScalarType dtype_ = at::kFloat;
 };
 
+// A weight cast in a segment has no history; from the cache it would reach segments that are not checkpointed.
+struct WithoutAutocastCache {
+  AutocastState before;
+  explicit WithoutAutocastCache(at::DeviceType type) : before(type) { at::autocast::set_autocast_cache_enabled(false); }
+  ~WithoutAutocastCache() { before.restore(); }
+  WithoutAutocastCache(const WithoutAutocastCache&) = delete;
+  WithoutAutocastCache& operator=(const WithoutAutocastCache&) = delete;
+};
+
 // Puts both states back as they were, however the scope ends.
 struct KeepStates {
   RandomState random;
@@ -92,19 +101,10 @@ struct Recipe : torch::CustomClassHolder {
 struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
   static at::Tensor forward(AutogradContext* context, const Segment& segment, int64_t inputs, at::TensorList tensors) {
     auto recipe = c10::make_intrusive<Recipe>(segment, inputs, tensors.front().device());
-    const AutocastState autocast(recipe->device.type());
+    const WithoutAutocastCache without(recipe->device.type());
     context->save_for_backward(tensors.vec());
     context->saved_data["recipe"] = c10::IValue::make_capsule(std::move(recipe));
-    // A weight cast here has no history; from the cache it would reach segments that are not checkpointed.
-    at::autocast::set_autocast_cache_enabled(false);
-    try {
-      auto output = segment(tensors.slice(0, inputs).vec());
-      autocast.restore();
-      return output;
-    } catch (...) {
-      autocast.restore();
-      throw;
-    }
+    return segment(tensors.slice(0, inputs).vec());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grad_outputs) {
@@ -139,6 +139,74 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
   }
 };
 
+// What TiledFunction needs besides tensors.
+struct TiledRecipe : torch::CustomClassHolder {
+  TiledRecipe(TileSegment segment, std::vector<RowTile> tiles, int64_t along, at::DeviceType device)
+      : segment(std::move(segment)), tiles(std::move(tiles)), along(along), autocast(device) {}
+  TileSegment segment;
+  std::vector<RowTile> tiles;
+  int64_t along;
+  AutocastState autocast;
+};
+
+struct TiledFunction : torch::autograd::Function<TiledFunction> {
+  // `tensors`: x, then the inputs.
+  static at::Tensor forward(AutogradContext* context, const TileSegment& segment, const std::vector<RowTile>& tiles,
+                            int64_t along, at::TensorList tensors) {
+    context->save_for_backward(tensors.vec());
+    const auto device = tensors.front().device().type();
+    context->saved_data["recipe"] =
+        c10::IValue::make_capsule(c10::make_intrusive<TiledRecipe>(segment, tiles, along, device));
+    const WithoutAutocastCache without(device);
+    auto given = tensors.vec();
+    std::vector<at::Tensor> parts;
+    for (const auto& tile : tiles) {
+      given.front() = tensors.front().narrow(1, tile.first, tile.rows);
+      parts.push_back(segment(tile, given));
+    }
+    return at::cat(parts, along);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grad_outputs) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "checkpoint_tiles: a second derivative is not supported");
+    const auto capsule = context->saved_data["recipe"].toCapsule();
+    const auto& recipe = static_cast<const TiledRecipe&>(*capsule);
+    const auto tensors = context->get_saved_variables();
+    const KeepStates keep(tensors.front().device());
+    recipe.autocast.restore();
+    at::autocast::set_autocast_cache_enabled(false);
+
+    variable_list grads(3 + tensors.size());  // none for the first three arguments
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (tensors[i].requires_grad()) grads[3 + i] = at::zeros_like(tensors[i]);
+    }
+    int64_t first = 0;
+    for (const auto& tile : recipe.tiles) {
+      const at::AutoGradMode record(true);
+      const auto of_tile = [&](const at::Tensor& tensor, size_t i) {
+        return i == 0 ? tensor.narrow(1, tile.first, tile.rows) : tensor;
+      };
+      variable_list inputs, wanted, sums;
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        const auto& sum = grads[3 + i];
+        inputs.push_back(of_tile(tensors[i], i).detach());
+        if (!sum.defined()) continue;
+        wanted.push_back(inputs[i].requires_grad_());
+        sums.push_back(of_tile(sum, i));
+      }
+      const auto output = recipe.segment(tile, inputs);
+      const auto grad = grad_outputs.front().narrow(recipe.along, first, output.size(recipe.along));
+      first += output.size(recipe.along);
+      const auto found = torch::autograd::grad({output}, wanted, {grad}, /*retain_graph=*/false,
+                                               /*create_graph=*/false, /*allow_unused=*/true);
+      for (size_t i = 0; i < found.size(); ++i) {
+        if (found[i].defined()) sums[i].add_(found[i]);
+      }
+    }
+    return grads;
+  }
+};
+
 }  // namespace
 
 at::Tensor checkpoint(const Segment& segment, const std::vector<at::Tensor>& inputs,
@@ -149,6 +217,13 @@ at::Tensor checkpoint(const Segment& segment, const std::vector<at::Tensor>& inp
                         std::any_of(tensors.begin(), tensors.end(), [](const auto& t) { return t.requires_grad(); });
   if (!recorded) return segment(inputs);
   return CheckpointFunction::apply(segment, static_cast<int64_t>(inputs.size()), at::TensorList(tensors));
+}
+
+at::Tensor checkpoint_tiles(const TileSegment& segment, const std::vector<RowTile>& tiles, int64_t along,
+                            const at::Tensor& x, const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> tensors{x};
+  tensors.insert(tensors.end(), inputs.begin(), inputs.end());
+  return TiledFunction::apply(segment, tiles, along, at::TensorList(tensors));
 }
 
 }  // namespace perceive::nn

@@ -85,25 +85,25 @@ at::Tensor in_tiles(const at::Tensor& x, const at::Tensor& weight, int64_t heads
   return sum;
 }
 
-// reduce(windows, tensors) of each tile of windows of x, joined along the length: windows [B, H, w, D, kernel], a view
-// of the tile's heads x W^T; `tensors` are a tile's part of `along` [B, n], behind them `whole`.
+// reduce(windows, tile, {rows of x, weight, more...}) of each tile of windows of x, joined along the length: windows
+// [B, H, w, D, kernel], a view of the tile's heads x W^T.
 template <class Reduce>
 at::Tensor over_windows(const at::Tensor& x, const at::Tensor& weight, int64_t heads, Windows windows,
-                        const at::Tensor& along, const at::Tensor& whole, const Reduce& reduce) {
+                        const std::vector<at::Tensor>& more, const Reduce& reduce) {
   const auto [kernel, stride] = windows;
-  const Segment part = [=](const std::vector<at::Tensor>& given) {
-    const auto tile = split_heads(at::linear(given[0], given[1]), heads).unfold(2, kernel, stride);
-    return reduce(tile, given[2]);
-  };
   const int64_t count = (x.size(1) - kernel) / stride + 1;
   const int64_t step = std::max<int64_t>(1, tile_rows(x.size(0) * weight.size(0), 1) / stride);
-  std::vector<at::Tensor> parts;
+  std::vector<RowTile> tiles;
   for (int64_t first = 0; first < count; first += step) {
-    const int64_t rows = (std::min(step, count - first) - 1) * stride + kernel;
-    const auto beside = along.defined() ? along.narrow(1, first * stride, rows) : whole;
-    parts.push_back(checkpoint(part, {x.narrow(1, first * stride, rows), weight, beside}, {}));
+    tiles.push_back({first * stride, (std::min(step, count - first) - 1) * stride + kernel});
   }
-  return at::cat(parts, 2);
+  const TileSegment part = [=](const RowTile& tile, const std::vector<at::Tensor>& given) {
+    const auto of_heads = split_heads(at::linear(given[0], given[1]), heads);
+    return reduce(of_heads.unfold(2, kernel, stride), tile, given);
+  };
+  std::vector<at::Tensor> inputs{weight};
+  inputs.insert(inputs.end(), more.begin(), more.end());
+  return checkpoint_tiles(part, tiles, 2, x, inputs);
 }
 
 at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t heads, const std::vector<at::Tensor>& by,
@@ -119,9 +119,10 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t heads
     const auto both = at::matmul(kernels.transpose(2, 3).flatten(1, 2), of_head);     // [H, D·s, C]
     return split_heads(at::linear(windows.flatten(2), both.reshape({weight.size(0), -1})), heads);
   }
-  return over_windows(
-      x, weight, heads, {kernel, stride}, {}, kernels.flatten(2),
-      [](const at::Tensor& windows, const at::Tensor& flat) { return at::matmul(windows.flatten(3), flat.mT()); });
+  return over_windows(x, weight, heads, {kernel, stride}, {kernels.flatten(2)},
+                      [](const at::Tensor& windows, const RowTile&, const std::vector<at::Tensor>& given) {
+                        return at::matmul(windows.flatten(3), given[2].mT());
+                      });
 }
 
 }  // namespace
@@ -163,7 +164,9 @@ at::Tensor max_heads(const at::Tensor& x, const at::Tensor& weight, int64_t head
                     "max_heads: expected x [B, n, C] of at least ", windows.kernel, " rows and mask [B, n]; got ",
                     x.sizes(), " and ", mask.sizes());
   return over_windows(
-      x, weight, heads, windows, mask, {}, [windows](const at::Tensor& of_heads, const at::Tensor& part) {
+      x, weight, heads, windows, {},
+      [=](const at::Tensor& of_heads, const RowTile& tile, const std::vector<at::Tensor>&) {
+        const auto part = mask.narrow(1, tile.first, tile.rows);
         const auto counts =
             part.unfold(1, windows.kernel, windows.stride).unsqueeze(1).unsqueeze(3);  // [B, 1, w, 1, K]
         const auto most = of_heads.masked_fill(counts.logical_not(), -std::numeric_limits<double>::infinity()).amax(-1);
