@@ -17,8 +17,7 @@ std::vector<data::NamedText> texts_of(const std::vector<std::string>& inputs) {
       for (int64_t i = 0; i < lines.size(); ++i) all.push_back({lines.text(i), lines.text(i)});
       continue;
     }
-    const auto is_text = [](const std::string& path) { return path.ends_with(".txt"); };
-    const data::TextFiles files(data::list_files({input}, is_text, ".txt").files);
+    const data::TextFiles files(data::list_texts({input}).files);
     for (int64_t i = 0; i < files.size(); ++i) all.push_back({files.name(i), files.text(i)});
   }
   if (all.empty()) throw core::DataError("there is no text to predict: standard input has no line that is not blank");

@@ -64,4 +64,12 @@ FileList list_files(const std::vector<std::string>& files_and_folders,
   return list;
 }
 
+bool is_text(const std::string& path) {
+  return path.ends_with(".txt");
+}
+
+FileList list_texts(const std::vector<std::string>& files_and_folders) {
+  return list_files(files_and_folders, is_text, ".txt");
+}
+
 }  // namespace perceive::data

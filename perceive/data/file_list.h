@@ -19,4 +19,8 @@ struct FileList {
 FileList list_files(const std::vector<std::string>& files_and_folders,
                     const std::function<bool(const std::string& path)>& wanted, const std::string& kind);
 
+// Text files are those called .txt.
+bool is_text(const std::string& path);
+FileList list_texts(const std::vector<std::string>& files_and_folders);
+
 }  // namespace perceive::data

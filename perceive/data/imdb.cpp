@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kClasses{"neg", "pos"};
+const std::vector<std::string> kClasses{"neg", "pos"};
 constexpr const char* kFolder = "aclImdb";
 constexpr const char* kArchive = "aclImdb_v1.tar.gz";
 
@@ -23,21 +23,7 @@ std::string default_tokenizer(const ImdbDataModuleOptions& options) {
   return (fs::path(options.data_dir) / fmt::format("imdb-tokenizer-{}.json", options.vocab_size)).string();
 }
 
-bool is_text(const std::string& path) {
-  return path.ends_with(".txt");
-}
-
 // `split` is train or test.
-std::shared_ptr<const Texts> from_folder(const fs::path& folder, std::vector<int64_t>& labels) {
-  std::vector<std::string> all;
-  for (size_t label = 0; label < kClasses.size(); ++label) {
-    const auto list = list_files({(folder / kClasses[label]).string()}, is_text, ".txt");
-    all.insert(all.end(), list.files.begin(), list.files.end());
-    labels.resize(all.size(), static_cast<int64_t>(label));
-  }
-  return std::make_shared<TextFiles>(std::move(all));
-}
-
 std::shared_ptr<const Texts> from_archive(const fs::path& archive, const std::string& split,
                                           std::vector<int64_t>& labels) {
   const auto folder_of = [&](size_t label) { return fmt::format("{}/{}/{}/", kFolder, split, kClasses[label]); };
@@ -61,17 +47,14 @@ ImdbDataModule::ImdbDataModule(const ImdbDataModuleOptions& options)
 TextDataModule::Labelled ImdbDataModule::read(Part part) const {
   const std::string split = part == Part::train ? "train" : "test";
   const std::vector<fs::path> places{fs::path(data_dir_) / "IMDB", data_dir_};
-  Labelled result;
   std::error_code error;
   for (const auto& place : places) {
     const auto folder = place / kFolder / split;
-    if (fs::is_directory(folder, error)) {
-      result.texts = from_folder(folder, result.labels);
-      return result;
-    }
+    if (fs::is_directory(folder, error)) return read_folders(folder, kClasses);
   }
   for (const auto& place : places) {
     if (!fs::exists(place / kArchive, error)) continue;
+    Labelled result;
     result.texts = from_archive(place / kArchive, split, result.labels);
     return result;
   }

@@ -17,8 +17,7 @@ TextFile::TextFile(const TextFileOptions& options)
 
 TextDataModule::Labelled TextFile::read(Part part) const {
   if (part != Part::train) return {};
-  const auto is_text = [](const std::string& path) { return path.ends_with(".txt"); };
-  auto list = list_files(options_.files, is_text, ".txt");
+  auto list = list_texts(options_.files);
   if (options_.documents == Documents::line) return {std::make_shared<TextLines>(list.files), {}};
   return {std::make_shared<TextFiles>(std::move(list.files)), {}};
 }

@@ -2,13 +2,11 @@
 #include "perceive/data/text_folder.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
 
 #include "perceive/core/error.h"
-#include "perceive/data/file_list.h"
 
 namespace perceive::data {
 namespace {
@@ -61,16 +59,7 @@ TextDataModule::Labelled TextFolder::read(Part part) const {
                                                      : fs::path(options_.data_dir) / "test";
   std::error_code error;
   if (part != Part::train && !fs::is_directory(parent, error)) return {};
-  Labelled result;
-  std::vector<std::string> files;
-  for (size_t label = 0; label < options_.classes->size(); ++label) {
-    const auto is_text = [](const std::string& path) { return path.ends_with(".txt"); };
-    const auto list = list_files({(parent / (*options_.classes)[label]).string()}, is_text, ".txt");
-    files.insert(files.end(), list.files.begin(), list.files.end());
-    result.labels.resize(files.size(), static_cast<int64_t>(label));
-  }
-  result.texts = std::make_shared<TextFiles>(std::move(files));
-  return result;
+  return read_folders(parent, *options_.classes);
 }
 
 }  // namespace perceive::data

@@ -11,6 +11,7 @@
 
 #include "perceive/core/error.h"
 #include "perceive/core/log.h"
+#include "perceive/data/file_list.h"
 #include "perceive/data/split.h"
 #include "perceive/data/text/byte_tokenizer.h"
 #include "perceive/data/text/wordpiece_json.h"
@@ -178,6 +179,19 @@ double TextDataModule::bytes_per_token() const {
   const std::lock_guard lock(state_->mutex);
   const auto& own = state_->part(*this, Part::validation);
   return (own.tokens ? own : state_->part(*this, Part::train)).tokens->bytes_per_token;
+}
+
+TextDataModule::Labelled TextDataModule::read_folders(const std::filesystem::path& parent,
+                                                      const std::vector<std::string>& folders) {
+  Labelled result;
+  std::vector<std::string> all;
+  for (size_t label = 0; label < folders.size(); ++label) {
+    const auto files = list_texts({(parent / folders[label]).string()}).files;
+    all.insert(all.end(), files.begin(), files.end());
+    result.labels.resize(all.size(), static_cast<int64_t>(label));
+  }
+  result.texts = std::make_shared<TextFiles>(std::move(all));
+  return result;
 }
 
 }  // namespace perceive::data

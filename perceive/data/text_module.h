@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,9 @@ class TextDataModule : public DataModule {
   // Throws core::ConfigError.
   TextDataModule(const TextFormatOptions& options, Manner manner);
   virtual Labelled read(Part part) const = 0;
+  // The text files of each of these folders in `parent`; its place is their label. Throws core::DataError for a folder
+  // without any.
+  static Labelled read_folders(const std::filesystem::path& parent, const std::vector<std::string>& folders);
 
  private:
   struct State;
