@@ -27,20 +27,21 @@ class Runnable : public RunnableModel {
   Flags flags_;
 };
 
-// forward(x) with one tensor.
+// forward() of one tensor, called x unless the original has another name for it.
 template <class Model>
 class RunnableX : public Runnable<Model> {
  public:
-  RunnableX(Model model, const char* help) : Runnable<Model>(std::move(model)), help_(help) {}
+  RunnableX(Model model, const char* help, const char* name = "x")
+      : Runnable<Model>(std::move(model)), help_(help), name_(name) {}
   std::vector<TensorArgument> tensor_arguments() const override {
-    return {{"x", help_, TensorArgument::Form::one, true}};
+    return {{name_, help_, TensorArgument::Form::one, true}};
   }
   Outputs forward(const TensorArguments& arguments) override {
-    return {{"output", this->model_->forward(arguments.one("x"))}};
+    return {{"output", this->model_->forward(arguments.one(name_))}};
   }
 
  private:
-  const char* help_;
+  const char *help_, *name_;
 };
 
 }  // namespace perceive::models

@@ -114,22 +114,6 @@ class RunnableLinformer : public RunnableBase<Model> {
   const char* help_;
 };
 
-// forward(tensor), of 0.1.0.
-template <class Model>
-class RunnableTruncated : public Runnable<Model> {
- public:
-  RunnableTruncated(Model model, const char* help) : Runnable<Model>(std::move(model)), help_(help) {}
-  std::vector<TensorArgument> tensor_arguments() const override {
-    return {{"tensor", help_, TensorArgument::Form::one, true}};
-  }
-  Outputs forward(const TensorArguments& arguments) override {
-    return {{"output", this->model_->forward(arguments.one("tensor"))}};
-  }
-
- private:
-  const char* help_;
-};
-
 class RunnableEncDec : public RunnableBase<LinformerEncDec> {
  public:
   using RunnableBase::RunnableBase;
@@ -193,7 +177,7 @@ std::unique_ptr<RunnableModel> make_attention(const MHAttentionConfig& config) {
 
 std::unique_ptr<RunnableModel> make_linformer(const LinformerConfig& config, const std::string& version) {
   if (version == "0.1.0") {
-    return std::make_unique<RunnableTruncated<TruncatedLinformer>>(TruncatedLinformer(truncated(config)), kRows);
+    return std::make_unique<RunnableX<TruncatedLinformer>>(TruncatedLinformer(truncated(config)), kRows, "tensor");
   }
   return std::make_unique<RunnableLinformer<Linformer>>(Linformer(config), kRows);
 }
@@ -203,7 +187,7 @@ std::unique_ptr<RunnableModel> make_padder(const PadderConfig& config, const std
   if (version == "0.1.0") {
     if (!linformer) throw core::ConfigError("net: Only the Linformer is supported");
     Padder<TruncatedLinformer> padder(TruncatedLinformer(truncated(*linformer)));
-    return std::make_unique<RunnableTruncated<Padder<TruncatedLinformer>>>(padder, kShortRows);
+    return std::make_unique<RunnableX<Padder<TruncatedLinformer>>>(padder, kShortRows, "tensor");
   }
   if (linformer) {
     return std::make_unique<RunnableLinformer<Padder<Linformer>>>(Padder<Linformer>(Linformer(*linformer)), kShortRows);

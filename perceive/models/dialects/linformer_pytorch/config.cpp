@@ -126,53 +126,19 @@ void check(const LinformerConfig& config) {
   }
 }
 
-LinformerConfig LinformerLMConfig::linformer() const {
-  LinformerConfig config;
-  config.input_size = input_size;
-  config.channels = channels;
-  config.dim_k = dim_k;
-  config.dim_ff = dim_ff;
-  config.dim_d = dim_d;
-  config.dropout_ff = dropout_ff;
-  config.nhead = nhead;
-  config.depth = depth;
-  config.dropout = dropout;
-  config.activation = activation;
-  config.checkpoint_level = checkpoint_level;
-  config.parameter_sharing = parameter_sharing;
-  config.k_reduce_by_layer = k_reduce_by_layer;
-  config.full_attention = full_attention;
-  config.include_ff = include_ff;
-  config.w_o_intermediate_dim = w_o_intermediate_dim;
-  config.decoder_mode = decoder_mode;
-  config.causal = causal;
-  config.method = method;
-  config.ff_intermediate = ff_intermediate;
-  return config;
+LinformerLMConfig::LinformerLMConfig() {
+  dim_ff = 1024;
+  dropout_ff = 0.1;
+  depth = 2;
+  dropout = 0.05;
 }
 
-LinformerLMConfig SideConfig::lm(const std::string& activation, const std::string& checkpoint_level) const {
-  LinformerLMConfig config;
-  config.num_tokens = num_tokens;
+LinformerConfig LinformerLMConfig::linformer() const {
+  LinformerConfig config;
+  static_cast<LayersConfig&>(config) = *this;
   config.input_size = input_size;
   config.channels = channels;
   config.dim_k = dim_k;
-  config.dim_ff = dim_ff;
-  config.dim_d = dim_d;
-  config.dropout_ff = dropout_ff;
-  config.nhead = nhead;
-  config.depth = depth;
-  config.ff_intermediate = ff_intermediate;
-  config.dropout = dropout;
-  config.activation = activation;
-  config.checkpoint_level = checkpoint_level;
-  config.parameter_sharing = parameter_sharing;
-  config.k_reduce_by_layer = k_reduce_by_layer;
-  config.full_attention = full_attention;
-  config.include_ff = include_ff;
-  config.w_o_intermediate_dim = w_o_intermediate_dim;
-  config.emb_dim = emb_dim;
-  config.method = method;
   return config;
 }
 

@@ -26,9 +26,8 @@ ParameterSharing parameter_sharing_of(const std::string& name);
 Method method_of(const std::string& name);
 std::string name_of(Method method);
 
-struct LinformerConfig {
-  static constexpr const char* kName = "Linformer";
-  std::optional<int64_t> input_size, channels, dim_k;
+// What Linformer and LinformerLM have in common, with the defaults of the former.
+struct LayersConfig {
   int64_t dim_ff = 256;
   std::optional<int64_t> dim_d;
   double dropout_ff = 0.15;
@@ -41,6 +40,11 @@ struct LinformerConfig {
   bool decoder_mode = false, causal = false;
   std::string method = "learnable";
   std::optional<int64_t> ff_intermediate;
+};
+
+struct LinformerConfig : LayersConfig {
+  static constexpr const char* kName = "Linformer";
+  std::optional<int64_t> input_size, channels, dim_k;
 };
 template <class Visitor>
 void visit(LinformerConfig& o, Visitor&& field) {
@@ -120,20 +124,13 @@ void visit(MHAttentionConfig& o, Visitor&& field) {
   field("method", o.method, "of the projections made here: learnable, convolution or no_params (random, fixed)");
 }
 
-struct LinformerLMConfig {
+struct LinformerLMConfig : LayersConfig {
   static constexpr const char* kName = "LinformerLM";
-  int64_t num_tokens = 0, input_size = 0, channels = 0, dim_k = 64, dim_ff = 1024;
-  std::optional<int64_t> dim_d;
-  double dropout_ff = 0.1, dropout_tokens = 0.1;
-  int64_t nhead = 4, depth = 2;
-  std::optional<int64_t> ff_intermediate;
-  double dropout = 0.05;
-  std::string activation = "gelu", checkpoint_level = "C0", parameter_sharing = "layerwise";
-  int64_t k_reduce_by_layer = 0;
-  bool full_attention = false, include_ff = true;
-  std::optional<int64_t> w_o_intermediate_dim, emb_dim;
-  bool return_emb = false, decoder_mode = false, causal = false;
-  std::string method = "learnable";
+  LinformerLMConfig();
+  int64_t num_tokens = 0, input_size = 0, channels = 0, dim_k = 64;
+  double dropout_tokens = 0.1;
+  std::optional<int64_t> emb_dim;
+  bool return_emb = false;
 
   LinformerConfig linformer() const;
 };
@@ -170,25 +167,10 @@ void visit(LinformerLMConfig& o, Visitor&& field) {
   field("method", o.method, "of the projection along the length: learnable, convolution or no_params (random, fixed)");
 }
 
-// The arguments of one side of LinformerEncDec, which stand there with the prefix enc_ or dec_.
-struct SideConfig {
-  int64_t num_tokens = 0, input_size = 0, channels = 0, dim_k = 64, dim_ff = 1024;
-  std::optional<int64_t> dim_d, ff_intermediate;
-  double dropout_ff = 0.1;
-  int64_t nhead = 4, depth = 2;
-  double dropout = 0.05;
-  std::string parameter_sharing = "layerwise";
-  int64_t k_reduce_by_layer = 0;
-  bool full_attention = false, include_ff = true;
-  std::optional<int64_t> w_o_intermediate_dim, emb_dim;
-  std::string method = "learnable";
-
-  LinformerLMConfig lm(const std::string& activation, const std::string& checkpoint_level) const;
-};
-
+// The arguments of each side stand there with the prefix enc_ or dec_.
 struct LinformerEncDecConfig {
-  SideConfig enc, dec;
-  std::string activation = "gelu", checkpoint_level = "C0";
+  LinformerLMConfig enc, dec;
+  std::string activation = "gelu", checkpoint_level = "C0";  // of both sides
 };
 template <class Visitor>
 void visit(LinformerEncDecConfig& o, Visitor&& field) {

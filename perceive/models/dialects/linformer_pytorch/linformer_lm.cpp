@@ -52,9 +52,12 @@ at::Tensor LinformerLMImpl::forward(const at::Tensor& ids, const Extras& extras)
 }
 
 LinformerEncDecImpl::LinformerEncDecImpl(const LinformerEncDecConfig& config) {
-  auto encoder = config.enc.lm(config.activation, config.checkpoint_level);
+  auto encoder = config.enc, decoder = config.dec;
+  for (auto* side : {&encoder, &decoder}) {
+    side->activation = config.activation;
+    side->checkpoint_level = config.checkpoint_level;
+  }
   encoder.return_emb = true;
-  auto decoder = config.dec.lm(config.activation, config.checkpoint_level);
   decoder.decoder_mode = true;
   decoder.causal = true;
   encoder_ = register_module("encoder", LinformerLM(encoder));
