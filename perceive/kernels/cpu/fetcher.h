@@ -13,7 +13,7 @@ class Fetcher {
     lines_a_key_ = tile.keys > 0 ? (lines + tile.keys - 1) / tile.keys : 0;
   }
 
-  __attribute__((noinline)) void next(int64_t keys) {
+  void next(int64_t keys) {
     for (int64_t i = 0; i < keys * lines_a_key_; ++i) {
       if (ahead_[now_].rows == 0) {
         if (now_ == 1) return;

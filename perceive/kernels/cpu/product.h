@@ -6,46 +6,83 @@
 
 namespace perceive::kernels::PERCEIVE_ISA {
 
-// R rows of a product, V vectors of columns, all in registers; finish(row, column, sums) takes the sums away.
-template <int R, int V, class Finish>
-__attribute__((always_inline)) inline void multiply_rows(const Product& p, int64_t row, int64_t column,
-                                                         Finish& finish) {
+// How far apart the rows of b are: any number of floats, or a full panel.
+struct AnyStride {
+  static int64_t of(const Product& p) { return p.b.stride; }
+};
+struct PanelStride {
+  static constexpr int64_t of(const Product&) { return kWidth * kVectors; }
+};
+
+// R rows of a product, V vectors of columns, all in registers. kAlong: depth_step is 1, otherwise row_step is. Results
+// go to memory at once: what else were done with them here would take registers from the loop.
+template <int R, int V, bool kAlong, class Stride>
+__attribute__((always_inline)) inline void multiply_rows(const Product& p, int64_t row, int64_t column) {
   Register sums[R][V] = {};
-  const float* a = p.a + row * p.row_step;
+  const int64_t a_step = kAlong ? p.row_step : p.depth_step, b_step = Stride::of(p);
+  // Additions to pointers share their ports with the multiply-adds: one for all rows, and that every few steps.
+  constexpr int kSteps = 4, kPointers = kAlong ? R : kSteps;
+  const float* a[kPointers];
+  for (int i = 0; i < kPointers; ++i) {
+    a[i] = p.a + row * p.row_step + i * a_step;
+    keep(a[i]);
+  }
   const float* b = p.b.data + column;
-  for (int64_t d = 0; d < p.depth; ++d, a += p.depth_step, b += p.b.stride) {
+  int64_t at = 0;
+  const auto step = [&](int d) __attribute__((always_inline)) {
     Register lanes[V];
 #pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) lanes[v] = load(b + v * kWidth);
+    for (int v = 0; v < V; ++v) lanes[v] = load(b + d * b_step + v * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Register x = broadcast(a[r * p.row_step]);
+      const Register x = broadcast(kAlong ? a[r][at + d] : a[d][at + r]);
 #pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) sums[r][v] += x * lanes[v];
+      for (int v = 0; v < V; ++v) multiply_add(sums[r][v], x, lanes[v]);
+    }
+  };
+  int64_t left = p.depth;
+  for (; left >= kSteps; left -= kSteps) {
+#pragma GCC unroll 4
+    for (int d = 0; d < kSteps; ++d) step(d);
+    at += kSteps * (kAlong ? 1 : a_step);
+    b += kSteps * b_step;
+  }
+  for (; left > 0; --left) {
+    step(0);
+    at += kAlong ? 1 : a_step;
+    b += b_step;
+  }
+  float* const c = p.c.data + row * p.c.stride + column;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) {
+      float* const to = c + r * p.c.stride + v * kWidth;
+      // Only now: a long sum would round every small product that meets it.
+      store(to, p.add ? sums[r][v] + load(to) : sums[r][v]);
     }
   }
-  if (p.add) {
-    // Only now: a long sum would round every small product that meets it.
-    const float* const c = p.c.data + row * p.c.stride + column;
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) sums[r][v] += load(c + r * p.c.stride + v * kWidth);
-    }
-  }
-  finish(row, column, sums);
 }
 
-template <int V, class Finish>
-void multiply_columns(const Product& p, int64_t column, Finish& finish) {
+template <int V, bool kAlong, class Stride>
+void multiply_panel(const Product& p, int64_t column) {
   // Fewer vectors leave registers for more rows, which the latency of an FMA needs.
   constexpr int kTall = kRows * kVectors / V < 12 ? kRows * kVectors / V : 12;
   int64_t row = 0;
-  for (; row + kTall <= p.rows; row += kTall) multiply_rows<kTall, V>(p, row, column, finish);
+  for (; row + kTall <= p.rows; row += kTall) multiply_rows<kTall, V, kAlong, Stride>(p, row, column);
   if constexpr (kTall > 4) {
-    for (; row + 4 <= p.rows; row += 4) multiply_rows<4, V>(p, row, column, finish);
+    for (; row + 4 <= p.rows; row += 4) multiply_rows<4, V, kAlong, Stride>(p, row, column);
   }
-  for (; row < p.rows; ++row) multiply_rows<1, V>(p, row, column, finish);
+  for (; row < p.rows; ++row) multiply_rows<1, V, kAlong, Stride>(p, row, column);
+}
+
+template <int V, class Stride>
+void multiply_columns(const Product& p, int64_t column) {
+  if (p.depth_step == 1) {
+    multiply_panel<V, true, Stride>(p, column);
+  } else {
+    multiply_panel<V, false, Stride>(p, column);
+  }
 }
 
 // body.template operator()<V>() with V vectors, for 1 <= count <= kVectors.
@@ -60,47 +97,59 @@ inline void with_vectors(int64_t count, Body&& body) {
   body.template operator()<1>();
 }
 
-// The whole product, a panel of columns after the other.
-template <class Finish>
-void multiply(const Product& p, Finish&& finish) {
-  for (int64_t column = 0; column < p.columns; column += kVectors * kWidth) {
-    const int64_t left = (p.columns - column) / kWidth;
-    with_vectors(left < kVectors ? left : kVectors, [&]<int V>() { multiply_columns<V>(p, column, finish); });
+// A panel of columns so deep stays in the first cache while the rows pass by.
+inline constexpr int64_t kPanel = kWidth * kVectors, kDeepest = 8192 / kPanel;
+
+// One layer of depth, a panel of columns after the other.
+inline void multiply(const Product& layer) {
+  constexpr int64_t kManyRows = 48;  // repay a copy of the panel
+  for (int64_t column = 0; column < layer.columns; column += kPanel) {
+    const int64_t left = layer.columns - column;
+    const bool packed = layer.b.stride == kPanel;
+    if (left >= kPanel && packed) {
+      multiply_columns<kVectors, PanelStride>(layer, column);
+    } else if (left >= kPanel && layer.rows >= kManyRows) {
+      // Rows far apart meet in the same few lines of the cache.
+      alignas(64) float panel[kDeepest * kPanel];
+      for (int64_t d = 0; d < layer.depth; ++d) {
+        for (int v = 0; v < kVectors; ++v) {
+          store(panel + d * kPanel + v * kWidth, load(layer.b.data + d * layer.b.stride + column + v * kWidth));
+        }
+      }
+      Product of_panel = layer;
+      of_panel.b = {panel, kPanel};
+      of_panel.c.data += column;
+      multiply_columns<kVectors, PanelStride>(of_panel, 0);
+    } else {
+      with_vectors(left / kWidth < kVectors ? left / kWidth : kVectors,
+                   [&]<int V>() { multiply_columns<V, AnyStride>(layer, column); });
+    }
   }
 }
 
+inline void product(Product p) {
+  for (; p.depth > kDeepest; p.depth -= kDeepest) {
+    Product layer = p;
+    layer.depth = kDeepest;
+    multiply(layer);
+    p.a += kDeepest * p.depth_step;
+    p.b.data += kDeepest * p.b.stride;
+    p.add = true;
+  }
+  multiply(p);
+}
+
+// Puts R rows of V vectors into c.
 struct Store {
   Rows c;
   template <int R, int V>
-  void operator()(int64_t row, int64_t column, Register (&sums)[R][V]) const {
+  void operator()(int64_t row, int64_t column, Register (&values)[R][V]) const {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) store(c.data + (row + r) * c.stride + column + v * kWidth, sums[r][v]);
+      for (int v = 0; v < V; ++v) store(c.data + (row + r) * c.stride + column + v * kWidth, values[r][v]);
     }
   }
 };
-
-// A panel of columns so deep stays in the first cache while the rows pass by.
-inline constexpr int64_t kDeepest = 8192 / (kWidth * kVectors);
-
-// Runs all but the last of a deep product's layers, and returns the last.
-inline Product last_layer(Product p) {
-  while (p.depth > kDeepest) {
-    Product layer = p;
-    layer.depth = kDeepest;
-    multiply(layer, Store{p.c});
-    p.a += kDeepest * p.depth_step;
-    p.b.data += kDeepest * p.b.stride;
-    p.depth -= kDeepest;
-    p.add = true;
-  }
-  return p;
-}
-
-inline void product(const Product& whole) {
-  const Product p = last_layer(whole);
-  multiply(p, Store{p.c});
-}
 
 }  // namespace perceive::kernels::PERCEIVE_ISA

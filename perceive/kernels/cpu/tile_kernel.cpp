@@ -1,4 +1,6 @@
 // The loops of tile.h. One source, compiled once an instruction set.
+#include <type_traits>
+
 #include "perceive/kernels/cpu/fetcher.h"
 #include "perceive/kernels/cpu/grid.h"
 #include "perceive/kernels/cpu/product.h"
@@ -50,27 +52,46 @@ void add_sums(const KeyTile& tile, const ConstRows& rows, int64_t width, const f
            .add = true});
 }
 
-// Scores and weights in one go; false where the block's references do not serve.
+// take(key, lane, registers) of the scores [keys][lanes]: V vectors of two keys at a time.
+template <int V, class Take>
+inline void for_scores(const float* scores, int64_t keys, int64_t lanes, Take&& take) {
+  const auto take_rows = [&]<int R>(int64_t key, int64_t lane, std::integral_constant<int, R>) {
+    Register rows[R][V];
+#pragma GCC unroll 2
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) rows[r][v] = load(scores + (key + r) * lanes + lane + v * kWidth);
+    }
+    take(key, lane, rows);
+  };
+  for (int64_t lane = 0; lane < lanes; lane += V * kWidth) {
+    int64_t key = 0;
+    for (; key + 2 <= keys; key += 2) take_rows(key, lane, std::integral_constant<int, 2>());
+    if (key < keys) take_rows(key, lane, std::integral_constant<int, 1>());
+  }
+}
+
+// Scores to weights, in one go; false where the block's references do not serve.
 bool weigh(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetcher) {
-  const Product p = last_layer(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes));
   bool served = false;
   with_vectors(block.lanes / kWidth, [&]<int V>() {
     Weigher<V> weigher(block);
-    const auto finish = [&, to = Store{{block.scores, block.lanes}}]<int R>(int64_t row, int64_t column,
-                                                                            Register(&sums)[R][V]) {
+    const Store to{{block.scores, block.lanes}};
+    for_scores<V>(block.scores, tile.keys, block.lanes, [&]<int R>(int64_t key, int64_t lane, Register(&rows)[R][V]) {
+      weigher(rows);
+      to(key, lane, rows);
       fetcher.next(R);
-      weigher(sums);
-      to(row, column, sums);
-    };
-    multiply_columns<V>(p, 0, finish);
+    });
     served = weigher.commit();
   });
   return served;
 }
 
 void forward_piece(const KeyTile& tile, const ForwardBlock& block, Fetcher& fetcher) {
+  const auto scores = scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes);
+  product(scores);
   if (special(tile) || !weigh(tile, block, fetcher)) {
-    product(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, block.lanes));
+    if (!special(tile)) product(scores);  // again, for they were overwritten
     for (int64_t lane = 0; lane < block.lanes; lane += kWidth) softmax(tile, block, lane);
   }
   add_sums(tile, tile.v, tile.value_width, block.scores, block.out, block.lanes);
@@ -82,18 +103,19 @@ void forward(const KeyTile& tile, const ForwardBlock& block) {
   for_pieces(tile, block.lanes, [&](const KeyTile& piece, int64_t) { forward_piece(piece, block, fetcher); });
 }
 
-// Weights into block.scores, and the gradients of the scores into block.grad_scores, as they leave their products.
+// Weights into block.scores, and the gradients of the scores into block.grad_scores.
 template <bool kSpecial>
 void weigh_backward(const KeyTile& tile, const BackwardBlock& block, Fetcher& fetcher) {
   const int64_t lanes = block.lanes;
+  product(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes));
+  product(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes));
   const WeighAgain<kSpecial> weigh{tile.add, block.lse, block.scores, lanes};
-  multiply(last_layer(scores_of(tile, tile.k, tile.key_width, block.q, block.scores, lanes)),
-           [weigh, &fetcher]<int R, int V>(int64_t row, int64_t column, Register(&sums)[R][V]) {
-             fetcher.next(R);
-             weigh(row, column, sums);
-           });
-  multiply(last_layer(scores_of(tile, tile.v, tile.value_width, block.grad_out, block.grad_scores, lanes)),
-           Differentiate<kSpecial>{tile.multiply, block.delta, block.scores, block.grad_scores, lanes});
+  const Differentiate<kSpecial> differentiate{tile.multiply, block.delta, block.scores, block.grad_scores, lanes};
+  for_scores<1>(block.scores, tile.keys, lanes, [&]<int R>(int64_t key, int64_t lane, Register(&rows)[R][1]) {
+    weigh(key, lane, rows);
+    if (lane == 0) fetcher.next(R);
+  });
+  for_scores<1>(block.grad_scores, tile.keys, lanes, differentiate);
 }
 
 // grad [keys][padded width] += weights queries.

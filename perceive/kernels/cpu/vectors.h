@@ -32,6 +32,21 @@ inline void store(float* p, Register x) {
 inline Register broadcast(float x) {
   return x - Register{};
 }
+// sum += x · y, in the register where the sum is: g++ 12 moves some of many sums to and fro in a long loop.
+inline void multiply_add(Register& sum, Register x, Register y) {
+#if defined(__AVX512F__)
+  asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y));
+#elif defined(__FMA__)
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(x), "x"(y));
+#else
+  sum += x * y;
+#endif
+}
+// Keeps a pointer as it is, where compilers would make several of it.
+template <class T>
+inline void keep(T*& x) {
+  asm("" : "+r"(x));
+}
 // NaN in a stays NaN, in b vanishes.
 inline Register larger(Register a, Register b) {
 #if defined(__AVX512F__)  // compilers make two instructions of the comparison
@@ -55,8 +70,20 @@ inline float sum_of(Register x) {
   return sum;
 }
 
-// 2^x for x <= 128, with a relative error of 3e-7; 0 below -126.5, NaN for NaN. Degree 5 on [-1/2, 1/2].
+// 2^x for x <= 128, with a relative error of 3e-7; 0 below -126.5, NaN for NaN. 2^0 is 1.
 inline Register exp2(Register x) {
+#if defined(__AVX512DQ__)
+  // Degree 5 on [0, 1).
+  const Register f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+  Register p = broadcast(1.86713005e-3F);
+  p = p * f + 9.01703071e-3F;
+  p = p * f + 5.57999127e-2F;
+  p = p * f + 2.40164444e-1F;
+  p = p * f + 6.93151295e-1F;
+  p = p * f + 1.0F;
+  return _mm512_scalef_ps(p, x);
+#else
+  // Degree 5 on [-1/2, 1/2].
   const Register clamped = larger(x, broadcast(-127.0F));
   // 1.5 · 2^23 rounds to nearest and leaves the integer in the low bits, here with the exponent's bias.
   const Register magic = broadcast(12582912.0F + 127.0F);
@@ -69,6 +96,7 @@ inline Register exp2(Register x) {
   p = p * f + 6.9314721e-1F;
   p = p * f + 1.0F;
   return p * reinterpret_cast<Register>(reinterpret_cast<Integers>(shifted) << 23);
+#endif
 }
 
 }  // namespace perceive::kernels::PERCEIVE_ISA
