@@ -40,13 +40,6 @@ double best_burst(const std::function<float(int64_t thread)>& work) {
   return best;
 }
 
-double flops_a_second(const kernels::PeakLoops& loops) {
-  int64_t rounds = kFirstRounds;
-  const auto work = [&](int64_t) { return loops.multiply_add(rounds); };
-  while (burst(work) < kBurstSeconds) rounds *= 2;
-  return static_cast<double>(at::get_num_threads() * rounds * loops.flops_a_round) / best_burst(work);
-}
-
 double bytes_a_second(const kernels::PeakLoops& loops) {
   const double bytes = std::min(kLongestBuffer, kShareOfMemory * core::available_memory());
   const int64_t share = static_cast<int64_t>(bytes / sizeof(float)) / at::get_num_threads();
@@ -59,8 +52,22 @@ double bytes_a_second(const kernels::PeakLoops& loops) {
 }  // namespace
 
 Machine measure_machine() {
+  const Peak peak;
+  Machine machine;
+  for (int i = 0; i < kBursts; ++i) machine.flops = std::max(machine.flops, peak.flops());
+  machine.bytes = bytes_a_second(kernels::peak_loops());
+  return machine;
+}
+
+Peak::Peak() : rounds_(kFirstRounds) {
+  const auto work = [&](int64_t) { return kernels::peak_loops().multiply_add(rounds_); };
+  while (burst(work) < kBurstSeconds) rounds_ *= 2;
+}
+
+double Peak::flops() const {
   const auto& loops = kernels::peak_loops();
-  return {flops_a_second(loops), bytes_a_second(loops)};
+  const double seconds = burst([&](int64_t) { return loops.multiply_add(rounds_); });
+  return static_cast<double>(at::get_num_threads() * rounds_ * loops.flops_a_round) / seconds;
 }
 
 std::string disagreement(const Machine& before, const Machine& after) {

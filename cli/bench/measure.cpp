@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "cli/bench/machine.h"
 #include "perceive/core/memory.h"
 #include "perceive/core/progress.h"
 
@@ -49,7 +50,7 @@ double median(std::vector<double> of) {
 std::vector<Measured> measure(const Row& row) {
   struct Running {
     Call call;
-    std::vector<double> seconds;
+    std::vector<double> seconds, shares;
   };
   std::vector<Measured> all;
   std::vector<Running> running;
@@ -64,17 +65,21 @@ std::vector<Measured> measure(const Row& row) {
       all.back().objection = first_line(error);
     }
   }
+  const Peak peak;
   const double begin = core::seconds_now();
   for (size_t round = 0; !enough(round, core::seconds_now() - begin); ++round) {
-    for (auto& [call, seconds] : running) {
+    for (auto& [call, seconds, shares] : running) {
       if (!call) continue;
-      const double start = core::seconds_now();
+      const double flops = peak.flops(), start = core::seconds_now();
       call();
       seconds.push_back(core::seconds_now() - start);
+      shares.push_back(row.flops / seconds.back() / flops);
     }
   }
   for (size_t i = 0; i < all.size(); ++i) {
-    if (running[i].call) all[i].seconds = median(running[i].seconds);
+    if (!running[i].call) continue;
+    all[i].seconds = median(running[i].seconds);
+    all[i].share_of_peak = median(running[i].shares);
   }
   return all;
 }

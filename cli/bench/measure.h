@@ -31,6 +31,7 @@ struct Measured {
   std::string name;
   std::string objection;              // why nothing below was measured
   double seconds = 0;                 // median
+  double share_of_peak = 0;           // median, each of what multiply-adds alone reached right before the call
   std::optional<double> extra_bytes;  // peak memory above the inputs, of preparing and the first call
   double max_error = 0;
 };

@@ -26,19 +26,19 @@ const char* name_of(Dtype dtype) {
   return "";
 }
 
-std::string line(const Measured& m, const Measured& ours, double flops, double peak) {
+std::string line(const Measured& m, const Measured& ours, double flops) {
   if (!m.objection.empty()) return fmt::format("  {:<20} left out: {}\n", m.name, m.objection);
   return fmt::format("  {:<20} {:>10} {:>9.1f} {:>7.1f}% {:>9} {:>13} {:>9.1e}\n", m.name, duration(m.seconds),
-                     flops / m.seconds * kGiga, 100 * flops / m.seconds / peak,
+                     flops / m.seconds * kGiga, 100 * m.share_of_peak,
                      &m != &ours ? fmt::format("{:.2f}", m.seconds / ours.seconds) : "",
                      m.extra_bytes ? core::readable_bytes(*m.extra_bytes) : "unknown", m.max_error);
 }
 
-nlohmann::json numbers(const Measured& m, double flops, double peak) {
+nlohmann::json numbers(const Measured& m, double flops) {
   if (!m.objection.empty()) return {{"left_out", m.objection}};
   return {{"seconds", m.seconds},
           {"gflops", flops / m.seconds * kGiga},
-          {"share_of_peak", flops / m.seconds / peak},
+          {"share_of_peak", m.share_of_peak},
           {"extra_bytes", m.extra_bytes ? nlohmann::json(static_cast<int64_t>(*m.extra_bytes)) : nlohmann::json()},
           {"max_error", m.max_error}};
 }
@@ -59,10 +59,6 @@ std::string duration(double seconds) {
   return seconds >= 1e-3 ? fmt::format("{:.2f} ms", 1e3 * seconds) : fmt::format("{:.1f} us", 1e6 * seconds);
 }
 
-double Report::peak() const {
-  return std::max(before.flops, after.flops);
-}
-
 std::string table(const Report& report) {
   const auto& s = report.sizes;
   std::string text = fmt::format("B {}, H {}, N {} latents, M {} keys{}, C {}, D {}, {}; {} threads\n", s.batch,
@@ -75,7 +71,7 @@ std::string table(const Report& report) {
                       "extra memory", "error");
   for (const auto& result : report.results) {
     text += result.name + (result.plan.empty() ? "" : " (" + result.plan + ")") + "\n";
-    for (const auto& m : result.measured) text += line(m, result.measured.front(), result.flops, report.peak());
+    for (const auto& m : result.measured) text += line(m, result.measured.front(), result.flops);
   }
   return text;
 }
@@ -88,7 +84,7 @@ nlohmann::json json_of(const Report& report) {
   auto list = nlohmann::json::array();
   for (const auto& result : report.results) {
     const auto& ours = result.measured.front();
-    auto object = numbers(ours, result.flops, report.peak());
+    auto object = numbers(ours, result.flops);
     object["name"] = result.name;
     object["plan"] = result.plan.empty() ? nlohmann::json() : nlohmann::json(result.plan);
     object["ratio_to"] = nlohmann::json::object();
@@ -96,7 +92,7 @@ nlohmann::json json_of(const Report& report) {
     for (size_t i = 1; i < result.measured.size(); ++i) {
       const auto& peer = result.measured[i];
       if (peer.objection.empty()) object["ratio_to"][peer.name] = peer.seconds / ours.seconds;
-      object["peers"][peer.name] = numbers(peer, result.flops, report.peak());
+      object["peers"][peer.name] = numbers(peer, result.flops);
     }
     object["machine"] = machine;
     object["options"] = core::to_json(report.options);

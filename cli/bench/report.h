@@ -22,8 +22,6 @@ struct Report {
   Sizes sizes;
   Machine before, after;
   std::vector<Result> results;
-
-  double peak() const;  // the better of the two, FLOP/s
 };
 
 // Throws for what could not be written in the end, which would waste the whole run: core::ConfigError for a folder,
