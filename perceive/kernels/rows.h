@@ -19,6 +19,9 @@ struct RowKernels {
   void (*normalise)(const float* x, int64_t n, float shift, float factor, float* y);
   // x [rows][columns] *= factors [columns]
   void (*scale_columns)(float* x, int64_t rows, int64_t columns, const float* factors);
+  // x = x · factors [columns] + y · y_factors [columns]; x and y [rows][columns]
+  void (*combine_columns)(float* x, int64_t rows, int64_t columns, const float* factors, const float* y,
+                          const float* y_factors);
   // y += x · factor
   void (*add)(const float* x, int64_t n, float factor, float* y);
   // y [columns][rows] = x [rows][columns]^T · factor; rows lie `stride` floats apart.

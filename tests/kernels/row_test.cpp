@@ -103,6 +103,20 @@ TEST_P(RowTest, ScaleColumns) {
   });
 }
 
+TEST_P(RowTest, CombineColumns) {
+  for_lengths(0, [&](int64_t columns) {
+    auto x = numbers(3 * columns);
+    const auto y = numbers(3 * columns), factors = numbers(columns), y_factors = numbers(columns);
+    std::vector<double> expected;
+    for (int64_t i = 0; i < 3 * columns; ++i) {
+      expected.push_back(static_cast<double>(x[i]) * factors[i % columns] +
+                         static_cast<double>(y[i]) * y_factors[i % columns]);
+    }
+    row().combine_columns(x.data(), 3, columns, factors.data(), y.data(), y_factors.data());
+    EXPECT_LT(difference(x, expected), 1e-6);
+  });
+}
+
 TEST_P(RowTest, Transpose) {
   for (const int64_t rows : {1, 3, 4, 8, 15, 16, 17, 37}) {
     for (const int64_t columns : {1, 4, 7, 8, 16, 31, 33}) {

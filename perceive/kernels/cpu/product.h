@@ -6,12 +6,18 @@
 
 namespace perceive::kernels::PERCEIVE_ISA {
 
-// How far apart the rows of b are: any number of floats, or a full panel.
+// How far apart the rows of b are: any number of floats, or no more than the vectors in use.
 struct AnyStride {
-  static int64_t of(const Product& p) { return p.b.stride; }
+  template <int V>
+  static int64_t of(const Product& p) {
+    return p.b.stride;
+  }
 };
-struct PanelStride {
-  static constexpr int64_t of(const Product&) { return kWidth * kVectors; }
+struct Packed {
+  template <int V>
+  static constexpr int64_t of(const Product&) {
+    return V * kWidth;
+  }
 };
 
 // R rows of a product, V vectors of columns, all in registers. kAlong: depth_step is 1, otherwise row_step is. Results
@@ -19,7 +25,7 @@ struct PanelStride {
 template <int R, int V, bool kAlong, class Stride>
 __attribute__((always_inline)) inline void multiply_rows(const Product& p, int64_t row, int64_t column) {
   Register sums[R][V] = {};
-  const int64_t a_step = kAlong ? p.row_step : p.depth_step, b_step = Stride::of(p);
+  const int64_t a_step = kAlong ? p.row_step : p.depth_step, b_step = Stride::template of<V>(p);
   // Additions to pointers share their ports with the multiply-adds: one for all rows, and that every few steps.
   constexpr int kSteps = 4, kPointers = kAlong ? R : kSteps;
   const float* a[kPointers];
@@ -104,26 +110,21 @@ inline constexpr int64_t kPanel = kWidth * kVectors, kDeepest = 8192 / kPanel;
 inline void multiply(const Product& layer) {
   constexpr int64_t kManyRows = 48;  // repay a copy of the panel
   for (int64_t column = 0; column < layer.columns; column += kPanel) {
-    const int64_t left = layer.columns - column;
-    const bool packed = layer.b.stride == kPanel;
-    if (left >= kPanel && packed) {
-      multiply_columns<kVectors, PanelStride>(layer, column);
-    } else if (left >= kPanel && layer.rows >= kManyRows) {
+    const int64_t left = layer.columns - column, columns = left < kPanel ? left : kPanel;
+    with_vectors(columns / kWidth, [&]<int V>() {
+      if (layer.b.stride == columns) return multiply_columns<V, Packed>(layer, column);
+      if (layer.rows < kManyRows) return multiply_columns<V, AnyStride>(layer, column);
       // Rows far apart meet in the same few lines of the cache.
-      alignas(64) float panel[kDeepest * kPanel];
+      alignas(64) float panel[kDeepest * V * kWidth];
       for (int64_t d = 0; d < layer.depth; ++d) {
-        for (int v = 0; v < kVectors; ++v) {
-          store(panel + d * kPanel + v * kWidth, load(layer.b.data + d * layer.b.stride + column + v * kWidth));
-        }
+        const float* const from = layer.b.data + d * layer.b.stride + column;
+        for (int v = 0; v < V; ++v) store(panel + (d * V + v) * kWidth, load(from + v * kWidth));
       }
-      Product of_panel = layer;
-      of_panel.b = {panel, kPanel};
-      of_panel.c.data += column;
-      multiply_columns<kVectors, PanelStride>(of_panel, 0);
-    } else {
-      with_vectors(left / kWidth < kVectors ? left / kWidth : kVectors,
-                   [&]<int V>() { multiply_columns<V, AnyStride>(layer, column); });
-    }
+      Product copied = layer;
+      copied.b = {panel, V * kWidth};
+      copied.c.data += column;
+      multiply_columns<V, Packed>(copied, 0);
+    });
   }
 }
 

@@ -94,6 +94,17 @@ void scale_columns(float* x, int64_t rows, int64_t columns, const float* factors
   }
 }
 
+void combine_columns(float* x, int64_t rows, int64_t columns, const float* factors, const float* y,
+                     const float* y_factors) {
+  for (int64_t r = 0; r < rows; ++r, x += columns, y += columns) {
+    int64_t c = 0;
+    for (; c + kWidth <= columns; c += kWidth) {
+      store(x + c, load(x + c) * load(factors + c) + load(y + c) * load(y_factors + c));
+    }
+    for (; c < columns; ++c) x[c] = x[c] * factors[c] + y[c] * y_factors[c];
+  }
+}
+
 void add(const float* x, int64_t n, float factor, float* y) {
   int64_t i = 0;
   for (; i + kWidth <= n; i += kWidth) store(y + i, load(y + i) + load(x + i) * factor);
@@ -157,8 +168,8 @@ void narrow(const float* x, int64_t n, uint16_t* y) {
 }  // namespace
 
 const RowKernels& row_table() {
-  static constexpr RowKernels kTable = {statistics, inverse_root,  finite, sum,       dot,
-                                        normalise,  scale_columns, add,    transpose, narrow};
+  static constexpr RowKernels kTable = {statistics,    inverse_root,    finite, sum,       dot,   normalise,
+                                        scale_columns, combine_columns, add,    transpose, narrow};
   return kTable;
 }
 

@@ -82,7 +82,7 @@ class BackwardWalk {
           if (key_parts == 1) {
             write(part, h, grad);
           } else {
-            grads[index].push_back(grad);
+            grads[index].push_back(std::move(grad));
           }
         }
       }
@@ -93,7 +93,7 @@ class BackwardWalk {
           auto& total = grads[first * key_parts][h];
           for (int64_t k = 1; k < key_parts; ++k) {
             const auto& other = grads[first * key_parts + k][h];
-            for (size_t i = 0; i < total.size(); ++i) total[i] += other[i];
+            kernels::row_kernels().add(other.data(), static_cast<int64_t>(other.size()), 1.0F, total.data());
           }
           write(plan_.part(first * key_parts), h, total);
         }

@@ -41,18 +41,15 @@ struct State {
         highest[r] = top;
         sum[r] = sum[r] * mine[i] + other.sum[r] * theirs[i];
       }
-      for (int64_t d = 0; d < width; ++d) {
-        float* const to = out.data() + first * width + d * lanes;
-        const float* const from = other.out.data() + first * width + d * lanes;
-        for (int64_t i = 0; i < lanes; ++i) to[i] = to[i] * mine[i] + from[i] * theirs[i];
-      }
+      kernels::row_kernels().combine_columns(out.data() + first * width, width, lanes, mine.data(),
+                                             other.out.data() + first * width, theirs.data());
     }
   }
 };
 
 // What the parts of a group work in, one after the other.
 struct Workplace {
-  explicit Workplace(int64_t heads) : q(heads), q_pairs(heads), running(heads) {}
+  explicit Workplace(int64_t heads) : q(heads), q_pairs(heads) {}
 
   std::unique_ptr<TileReader> reader;
   Scratch scratch;
@@ -97,7 +94,7 @@ class ForwardWalk {
         if (key_parts == 1) {
           finish(part, place.running);
         } else {
-          states[index] = place.running;
+          states[index] = std::move(place.running);
         }
       }
     });
@@ -121,6 +118,7 @@ class ForwardWalk {
     const auto blocks = blocks_of(plan_, part.rows);
     const int64_t heads = shape_.item_heads();
     auto& running = place.running;
+    running.resize(heads);  // those of the part before may have been kept
     const auto clear = [&] {
       for (auto& state : running) state.clear(blocks, value_width_);
     };
