@@ -5,6 +5,15 @@
 
 namespace perceive::kernels {
 
+// Keys of one row of weights whose positions have the same upper 32 bits (dropout.h).
+struct DropoutRow {
+  uint32_t first = 0;          // lower bits of the first position; they do not overflow
+  uint32_t upper = 0;          // what the upper bits add to the hash
+  uint32_t low = 0, high = 0;  // of the row's own hash
+  uint32_t threshold = 0;      // hashes below it are dropped
+  float kept = 1.0F;
+};
+
 struct RowKernels {
   // The mean of n numbers, and the sum of their squared deviations from it; 0 of none.
   void (*statistics)(const float* x, int64_t n, float& mean, float& deviation);
@@ -27,6 +36,8 @@ struct RowKernels {
   // y [columns][rows] = x [rows][columns]^T · factor; rows lie `stride` floats apart.
   void (*transpose)(const float* x, int64_t stride, int64_t rows, int64_t columns, float factor, float* y,
                     int64_t y_stride);
+  // 0 or row.kept for each of the keys.
+  void (*drop)(const DropoutRow& row, int64_t count, float* scale);
   // y = x as bfloat16, the bits; to nearest, ties to even.
   void (*narrow)(const float* x, int64_t n, uint16_t* y);
 };

@@ -103,6 +103,24 @@ TEST_P(RowTest, ScaleColumns) {
   });
 }
 
+TEST_P(RowTest, Drop) {
+  const auto mix = [](uint32_t x) {
+    x = (x ^ (x >> 16)) * 0x85ebca6bU;
+    x = (x ^ (x >> 13)) * 0xc2b2ae35U;
+    return x ^ (x >> 16);
+  };
+  const DropoutRow of{.first = UINT32_MAX - 40, .upper = 7, .low = 123456789, .high = 987654321, .threshold = 1U << 30};
+  for (const int64_t count : {0, 1, 15, 16, 17, 41}) {
+    std::vector<float> expected, scale(count);
+    for (int64_t j = 0; j < count; ++j) {
+      const uint32_t position = of.first + static_cast<uint32_t>(j);
+      expected.push_back(mix(mix(position ^ of.upper ^ of.low) + of.high) < of.threshold ? 0.0F : of.kept);
+    }
+    row().drop(of, count, scale.data());
+    EXPECT_EQ(scale, expected);
+  }
+}
+
 TEST_P(RowTest, CombineColumns) {
   for_lengths(0, [&](int64_t columns) {
     auto x = numbers(3 * columns);

@@ -149,10 +149,32 @@ void transpose(const float* x, int64_t stride, int64_t rows, int64_t columns, fl
   }
 }
 
+using Unsigned = uint32_t __attribute__((vector_size(kWidth * 4)));
+
+// The finaliser of MurmurHash3 (Appleby, public domain): every input bit reaches every output bit.
+Unsigned mix(Unsigned x) {
+  x = (x ^ (x >> 16)) * 0x85ebca6bU;
+  x = (x ^ (x >> 13)) * 0xc2b2ae35U;
+  return x ^ (x >> 16);
+}
+
+void drop(const DropoutRow& row, int64_t count, float* scale) {
+  Unsigned position;
+  for (int i = 0; i < kWidth; ++i) position[i] = row.first + static_cast<uint32_t>(i);
+  for (int64_t j = 0; j < count; j += kWidth, position += kWidth) {
+    const Unsigned hash = mix(mix(position ^ row.upper ^ row.low) + row.high);
+    const Register kept = hash < row.threshold ? Register{} : broadcast(row.kept);
+    if (j + kWidth <= count) {
+      store(scale + j, kept);
+    } else {
+      for (int64_t i = 0; j + i < count; ++i) scale[j + i] = kept[i];
+    }
+  }
+}
+
 using Halves = uint16_t __attribute__((vector_size(kWidth * 2), aligned(2)));
 
 Halves halves(Register x) {
-  using Unsigned = uint32_t __attribute__((vector_size(kWidth * 4)));
   const auto bits = reinterpret_cast<Unsigned>(x);
   const Unsigned rounded = bits + 0x7FFF + ((bits >> 16) & 1);
   const Unsigned kept = x == x ? rounded : bits | 0x400000;  // a NaN would round to something else
@@ -168,8 +190,8 @@ void narrow(const float* x, int64_t n, uint16_t* y) {
 }  // namespace
 
 const RowKernels& row_table() {
-  static constexpr RowKernels kTable = {statistics,    inverse_root,    finite, sum,       dot,   normalise,
-                                        scale_columns, combine_columns, add,    transpose, narrow};
+  static constexpr RowKernels kTable = {statistics,    inverse_root,    finite, sum,       dot,  normalise,
+                                        scale_columns, combine_columns, add,    transpose, drop, narrow};
   return kTable;
 }
 
