@@ -42,6 +42,21 @@ struct LayersConfig {
   std::optional<int64_t> ff_intermediate;
 };
 
+// Those that both have in the same order and words.
+template <class Visitor>
+void visit_inside(LayersConfig& o, Visitor&& field) {
+  field("checkpoint_level", o.checkpoint_level,
+        "what the backward pass computes again: C0 nothing, C1 each part, C2 some rows at a time; the numbers are the "
+        "same");
+  field("parameter_sharing", o.parameter_sharing,
+        "which projections are one: none, headwise (a layer's heads), kv (E and F too), layerwise (all layers)");
+  field("k_reduce_by_layer", o.k_reduce_by_layer, "how much dim_k falls from layer to layer; not where all share one");
+  field("full_attention", o.full_attention, "attend to all keys, without a projection along the length");
+  field("include_ff", o.include_ff, "feed-forward parts");
+  field("w_o_intermediate_dim", o.w_o_intermediate_dim,
+        "split the output projection in two, with so many channels between");
+}
+
 struct LinformerConfig : LayersConfig {
   static constexpr const char* kName = "Linformer";
   std::optional<int64_t> input_size, channels, dim_k;
@@ -58,16 +73,7 @@ void visit(LinformerConfig& o, Visitor&& field) {
   field("depth", o.depth, "layers");
   field("dropout", o.dropout, "dropout of attention weights, and of what attention gives (0.1.0: of the weights only)");
   field("activation", o.activation, "gelu or relu, of the feed-forward parts (0.1.0: always gelu)");
-  field("checkpoint_level", o.checkpoint_level,
-        "what the backward pass computes again: C0 nothing, C1 each part, C2 some rows at a time; the numbers are the "
-        "same");
-  field("parameter_sharing", o.parameter_sharing,
-        "which projections are one: none, headwise (a layer's heads), kv (E and F too), layerwise (all layers)");
-  field("k_reduce_by_layer", o.k_reduce_by_layer, "how much dim_k falls from layer to layer; not where all share one");
-  field("full_attention", o.full_attention, "attend to all keys, without a projection along the length");
-  field("include_ff", o.include_ff, "feed-forward parts");
-  field("w_o_intermediate_dim", o.w_o_intermediate_dim,
-        "split the output projection in two, with so many channels between");
+  visit_inside(o, field);
   field("decoder_mode", o.decoder_mode, "cross-attention to `embeddings` behind each self-attention");
   field("causal", o.causal,
         "query i sees the first i + 1 projected keys, which does not hide later tokens; with full_attention it does");
@@ -149,16 +155,7 @@ void visit(LinformerLMConfig& o, Visitor&& field) {
   field("ff_intermediate", o.ff_intermediate, "channels between the first layer and the last; not with layerwise");
   field("dropout", o.dropout, "dropout of attention weights and of what attention gives");
   field("activation", o.activation, "gelu or relu, of the feed-forward parts");
-  field("checkpoint_level", o.checkpoint_level,
-        "what the backward pass computes again: C0 nothing, C1 each part, C2 some rows at a time; the numbers are the "
-        "same");
-  field("parameter_sharing", o.parameter_sharing,
-        "which projections are one: none, headwise (a layer's heads), kv (E and F too), layerwise (all layers)");
-  field("k_reduce_by_layer", o.k_reduce_by_layer, "how much dim_k falls from layer to layer; not where all share one");
-  field("full_attention", o.full_attention, "attend to all keys, without a projection along the length");
-  field("include_ff", o.include_ff, "feed-forward parts");
-  field("w_o_intermediate_dim", o.w_o_intermediate_dim,
-        "split the output projection in two, with so many channels between");
+  visit_inside(o, field);
   field("emb_dim", o.emb_dim, "channels of embedded tokens; null: channels");
   field("return_emb", o.return_emb, "give the last layer's rows, not logits");
   field("decoder_mode", o.decoder_mode, "cross-attention to `embeddings` behind each self-attention");
