@@ -27,7 +27,7 @@ double peak_growth(Work&& work) {
   work();
   return 0;
 #endif
-  malloc_trim(0);  // what was freed before counts as new again
+  malloc_trim(0);                                 // what was freed before counts as new again
   std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts again from here
   const double before = memory_of_this_process("VmRSS");
   work();

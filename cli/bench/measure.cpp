@@ -16,9 +16,10 @@ namespace {
 constexpr size_t kRounds = 15, kFewestRounds = 3, kMostRounds = 1000;
 constexpr double kShortestRow = 0.3, kLongestRow = 20;  // seconds
 
-bool enough(size_t rounds, double seconds) {
+// `in_calls`: the seconds without those of the peak's bursts.
+bool enough(size_t rounds, double seconds, double in_calls) {
   if (rounds < kFewestRounds) return false;
-  return seconds > kLongestRow || rounds >= kMostRounds || (rounds >= kRounds && seconds > kShortestRow);
+  return seconds > kLongestRow || rounds >= kMostRounds || (rounds >= kRounds && in_calls > kShortestRow);
 }
 
 std::string first_line(const c10::Error& error) {
@@ -67,13 +68,16 @@ std::vector<Measured> measure(const Row& row) {
   }
   const Peak peak;
   const double begin = core::seconds_now();
-  for (size_t round = 0; !enough(round, core::seconds_now() - begin); ++round) {
+  double in_calls = 0;
+  for (size_t round = 0; !enough(round, core::seconds_now() - begin, in_calls); ++round) {
     for (auto& [call, seconds, shares] : running) {
       if (!call) continue;
-      const double flops = peak.flops(), start = core::seconds_now();
+      const auto flops = round < kRounds ? std::optional(peak.flops()) : std::nullopt;
+      const double start = core::seconds_now();
       call();
       seconds.push_back(core::seconds_now() - start);
-      shares.push_back(row.flops / seconds.back() / flops);
+      in_calls += seconds.back();
+      if (flops) shares.push_back(row.flops / seconds.back() / *flops);
     }
   }
   for (size_t i = 0; i < all.size(); ++i) {

@@ -108,8 +108,8 @@ struct BackwardBlock {
   float scale = 1.0F;   // of grad_k
 };
 
-// c [rows, columns] (+)= a b: row r, depth d of a lies at a[r · row_step + d · depth_step], one of the two steps being 1;
-// b and c have rows of `columns` floats, a multiple of the vector width.
+// c [rows, columns] (+)= a b: row r, depth d of a lies at a[r · row_step + d · depth_step], and one of the two steps is
+// 1; b and c have rows of `columns` floats, a multiple of the vector width.
 struct Product {
   const float* a = nullptr;
   int64_t row_step = 0, depth_step = 1;

@@ -172,7 +172,7 @@ struct TiledFunction : torch::autograd::Function<TiledFunction> {
     const auto capsule = context->saved_data["recipe"].toCapsule();
     const auto& recipe = static_cast<const TiledRecipe&>(*capsule);
     const auto tensors = context->get_saved_variables();
-    const KeepStates keep(tensors.front().device());
+    const WithoutAutocastCache without(tensors.front().device().type());
     recipe.autocast.restore();
     at::autocast::set_autocast_cache_enabled(false);
 

@@ -22,9 +22,9 @@ struct RowTile {
 };
 using TileSegment = std::function<at::Tensor(const RowTile& tile, const std::vector<at::Tensor>& inputs)>;
 
-// segment(tile, {rows of the tile [B, rows, C], inputs...}) of each tile of x [B, n, C], joined along dimension `along`.
-// As checkpoint() of each tile, in the memory of one tile and of the gradients: nothing is kept between two tiles.
-// Tiles may overlap. A segment draws no random numbers.
+// segment(tile, {rows of the tile [B, rows, C], inputs...}) of each tile of x [B, n, C], one at least, joined along
+// dimension `along`. As checkpoint() of each tile, in the memory of one tile and of the gradients: nothing is kept
+// between two tiles. Tiles may overlap. A segment draws no random numbers.
 at::Tensor checkpoint_tiles(const TileSegment& segment, const std::vector<RowTile>& tiles, int64_t along,
                             const at::Tensor& x, const std::vector<at::Tensor>& inputs);
 

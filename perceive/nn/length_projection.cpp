@@ -164,9 +164,9 @@ at::Tensor max_heads(const at::Tensor& x, const at::Tensor& weight, int64_t head
                     "max_heads: expected x [B, n, C] of at least ", windows.kernel, " rows and mask [B, n]; got ",
                     x.sizes(), " and ", mask.sizes());
   return over_windows(
-      x, weight, heads, windows, {},
-      [=](const at::Tensor& of_heads, const RowTile& tile, const std::vector<at::Tensor>&) {
-        const auto part = mask.narrow(1, tile.first, tile.rows);
+      x, weight, heads, windows, {mask},
+      [=](const at::Tensor& of_heads, const RowTile& tile, const std::vector<at::Tensor>& given) {
+        const auto part = given[2].narrow(1, tile.first, tile.rows);
         const auto counts =
             part.unfold(1, windows.kernel, windows.stride).unsqueeze(1).unsqueeze(3);  // [B, 1, w, 1, K]
         const auto most = of_heads.masked_fill(counts.logical_not(), -std::numeric_limits<double>::infinity()).amax(-1);

@@ -11,12 +11,12 @@ using testing::Matrix;
 
 class ProductTest : public testing::KernelTest {
  protected:
-  // a lies row by row, its rows wider than deep, or depth by depth.
-  void expect_product(int64_t rows, int64_t depth, int64_t columns, bool add, bool transposed) {
+  // a lies row by row, its rows wider than deep, or depth by depth; b's rows are `apart` floats longer than wide.
+  void expect_product(int64_t rows, int64_t depth, int64_t columns, bool add, bool transposed, int64_t apart = 5) {
     SCOPED_TRACE(::testing::Message() << rows << " x " << depth << " x " << columns << ", add " << add
-                                      << ", transposed " << transposed);
+                                      << ", transposed " << transposed << ", apart " << apart);
     Matrix a = transposed ? Matrix(depth, rows, rows + 3) : Matrix(rows, depth, depth + 1);
-    Matrix b(depth, columns, columns + 5), c(rows, columns, columns + 2);
+    Matrix b(depth, columns, columns + apart), c(rows, columns, columns + 2);
     for (Matrix* m : {&a, &b, &c}) m->data = numbers(static_cast<int64_t>(m->data.size()));
     std::vector<double> expected(c.data.begin(), c.data.end());
     for (int64_t r = 0; r < rows; ++r) {
@@ -49,6 +49,27 @@ TEST_P(ProductTest, AgreesWithTheFormula) {
         for (const bool transposed : {false, true}) {
           expect_product(rows, depth, vectors * tile().width, add != transposed, transposed);
         }
+      }
+    }
+  }
+}
+
+TEST_P(ProductTest, OfPackedColumnsAgrees) {
+  for (int64_t columns = tile().width; columns <= tile().lanes; columns += tile().width) {
+    for (const bool transposed : {false, true}) {
+      expect_product(29, 37, columns, transposed, transposed, 0);
+      expect_product(61, 130, columns, !transposed, transposed, 0);
+    }
+  }
+}
+
+// Which copies panels of columns, whole and narrower ones.
+TEST_P(ProductTest, OfManyRowsAgrees) {
+  for (const int64_t rows : {48, 61}) {
+    for (const int64_t depth : {0, 3, 128, 2100}) {
+      for (const bool add : {false, true}) {
+        expect_product(rows, depth, tile().lanes, add, false);
+        expect_product(rows, depth, tile().lanes + tile().width, add, true);
       }
     }
   }

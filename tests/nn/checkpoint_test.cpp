@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "perceive/nn/layer.h"
+#include "tests/refusal.h"
 
 namespace perceive::nn {
 namespace {
@@ -139,6 +140,51 @@ LayerOptions layer_options(bool checkpointed) {
   options.residual_dropout = 0.2;
   options.activation_checkpointing = checkpointed;
   return options;
+}
+
+struct CheckpointTiles : testing::Test {
+  static constexpr int64_t kRows = 10;
+  const std::vector<RowTile> tiles{{0, 4}, {3, 5}, {6, 4}};  // which overlap
+  const TileSegment segment = [](const RowTile& tile, const std::vector<at::Tensor>& given) {
+    return at::linear(given[0], given[1]).tanh() * static_cast<double>(tile.first + 1);
+  };
+  at::Tensor plain(const at::Tensor& x, const at::Tensor& weight) const {
+    std::vector<at::Tensor> parts;
+    for (const auto& tile : tiles) parts.push_back(segment(tile, {x.narrow(1, tile.first, tile.rows), weight}));
+    return at::cat(parts, 1);
+  }
+};
+
+TEST_F(CheckpointTiles, GiveTheGradientsOfThePlainCall) {
+  for (const auto& [of_x, of_weight] : {std::pair{true, true}, {true, false}, {false, true}}) {
+    const auto x = at::randn({kRows, 2, 3}, at::kDouble).transpose(0, 1).requires_grad_(of_x);
+    const auto weight = at::randn({5, 3}, at::kDouble).requires_grad_(of_weight);
+    const auto output = checkpoint_tiles(segment, tiles, 1, x, {weight}), expected = plain(x, weight);
+    ASSERT_TRUE(output.equal(expected));
+    const auto cotangent = at::randn_like(output);
+    std::vector<at::Tensor> leaves;
+    if (of_x) leaves.push_back(x);
+    if (of_weight) leaves.push_back(weight);
+    const auto found = torch::autograd::grad({output}, leaves, {cotangent});
+    const auto wanted = torch::autograd::grad({expected}, leaves, {cotangent});
+    for (size_t i = 0; i < leaves.size(); ++i) EXPECT_TRUE(found[i].allclose(wanted[i], 1e-12, 1e-12)) << i;
+  }
+}
+
+TEST_F(CheckpointTiles, NoticeAnInputThatWasChangedInPlaceAndRefuseASecondDerivative) {
+  const auto x = at::randn({2, kRows, 3}).requires_grad_();
+  auto weight = at::randn({5, 3});
+  const auto output = checkpoint_tiles(segment, tiles, 1, x, {weight});
+  const auto again = refusal([&] { torch::autograd::grad({output.sum()}, {x}, {}, true, /*create_graph=*/true); });
+  EXPECT_THAT(again, testing::HasSubstr("second derivative"));
+  weight.add_(1);
+  EXPECT_THAT(refusal([&] { output.sum().backward(); }), testing::HasSubstr("modified by an inplace operation"));
+}
+
+TEST_F(CheckpointTiles, AreAPlainCallWithoutGradients) {
+  const at::NoGradGuard none;
+  const auto x = at::randn({2, kRows, 3}), weight = at::randn({5, 3});
+  EXPECT_TRUE(checkpoint_tiles(segment, tiles, 1, x, {weight}).equal(plain(x, weight)));
 }
 
 TEST(CheckpointedLayers, HaveTheGradientsOfPlainOnesWithDropout) {

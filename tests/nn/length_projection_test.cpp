@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <limits>
+
 #include "tests/refusal.h"
 
 namespace perceive::nn {
@@ -82,6 +84,32 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{2, 13, 8, 2, 4, 4, true, true, true}, Case{2, 13, 8, 2, 4, 6, true, false, true},
                     Case{1, 17, 16, 2, 3, 5, true, false, false}, Case{1, 4099, 200, 4, 8, 4, true, false, true},
                     Case{3, 4099, 64, 4, 32, 4, true, true, true}));
+
+// 700 rows of 2 samples and 512 outputs are three tiles, whose windows overlap.
+TEST(OverlappingWindows, AreTheFormulaInManyTiles) {
+  constexpr int64_t kHeads = 8, kRows = 700, kKernel = 5, kStride = 2;
+  at::manual_seed(2);
+  const auto x = normal({2, kRows, 6}), weight = normal({kHeads * 64, 6}), kernel = normal({64, 64, kKernel});
+  const auto mask = at::rand({2, kRows}).gt(0.7);
+  const auto heads = at::linear(x, weight).unflatten(2, {kHeads, 64}).transpose(1, 2);  // [B, H, n, D]
+  const auto windows = heads.unfold(2, kKernel, kStride);                               // [B, H, k, D, kernel]
+  const auto counts = mask.unfold(1, kKernel, kStride).unsqueeze(1).unsqueeze(3);
+  const auto expect_same = [](const at::Tensor& actual, const at::Tensor& expected,
+                              const std::vector<at::Tensor>& leaves) {
+    ASSERT_EQ(actual.sizes(), expected.sizes());
+    EXPECT_TRUE(actual.allclose(expected, 1e-10, 1e-10));
+    const auto cotangent = at::randn_like(actual);
+    const auto found = torch::autograd::grad({actual}, leaves, {cotangent});
+    const auto wanted = torch::autograd::grad({expected}, leaves, {cotangent}, true);
+    for (size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(found[i].allclose(wanted[i], 1e-9, 1e-9)) << i;
+  };
+  expect_same(project_heads(x, weight, kHeads, {{kernel, {}, kStride}}),
+              at::matmul(windows.flatten(3), kernel.flatten(1).t()), {x, weight, kernel});
+  const auto most = windows.masked_fill(counts.logical_not(), -std::numeric_limits<double>::infinity())
+                        .amax(-1)
+                        .masked_fill(counts.any(-1).logical_not(), 0);
+  expect_same(max_heads(x, weight, kHeads, mask, {kKernel, kStride}), most, {x, weight});
+}
 
 TEST(ProjectLength, MultipliesEachSample) {
   const auto weight = normal({3, 7}), x = normal({4, 7, 5});

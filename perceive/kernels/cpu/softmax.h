@@ -1,4 +1,4 @@
-// The online softmax of a block of queries, and its way back: what becomes of scores as they leave their products.
+// The online softmax of a block of queries, and its way back: what becomes of scores in registers.
 #pragma once
 
 #include "perceive/kernels/cpu/vectors.h"
@@ -15,7 +15,7 @@ inline bool special(const KeyTile& tile) {
 // of it keeps every digit that float32 has.
 inline constexpr float kSlack = 64.0F;
 
-// Weighs the scores of a tile as they leave a product: one pass, no look at the maximum beforehand. A lane without a
+// Weighs the scores of a tile in one pass, without a look at the maximum beforehand. A lane without a
 // reference takes 0, which serves scores of usual size.
 template <int V>
 class Weigher {

@@ -70,10 +70,11 @@ inline float sum_of(Register x) {
   return sum;
 }
 
-// 2^x for x <= 128, with a relative error of 3e-7; 0 below -126.5, NaN for NaN. 2^0 is 1.
+// 2^x for x <= 128, with a relative error of 3e-7; below -126.5 it is 0, or a denormal where such count. NaN for NaN,
+// and 1 for 0.
 inline Register exp2(Register x) {
 #if defined(__AVX512DQ__)
-  // Degree 5 on [0, 1).
+  // Degree 5 on [0, 1].
   const Register f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
   Register p = broadcast(1.86713005e-3F);
   p = p * f + 9.01703071e-3F;

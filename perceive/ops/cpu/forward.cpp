@@ -150,7 +150,7 @@ class ForwardWalk {
                   });
     if (!longest.empty()) {
       add_up(running, longest, blocks);
-      running = longest;
+      std::swap(running, longest);
     }
     if (absorbed_.value == nullptr) return;
     for (int64_t h = 0; h < heads; ++h) running[h].out = lower(*absorbed_.value, h, running[h].out, blocks);

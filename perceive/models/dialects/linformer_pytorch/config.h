@@ -164,7 +164,8 @@ void visit(LinformerLMConfig& o, Visitor&& field) {
   field("method", o.method, "of the projection along the length: learnable, convolution or no_params (random, fixed)");
 }
 
-// The arguments of each side stand there with the prefix enc_ or dec_.
+// The arguments of each side stand there with the prefix enc_ or dec_. Of the sides, activation, checkpoint_level,
+// return_emb, decoder_mode and dec.causal are not read: they follow from their place.
 struct LinformerEncDecConfig {
   LinformerLMConfig enc, dec;
   std::string activation = "gelu", checkpoint_level = "C0";  // of both sides
