@@ -6,26 +6,13 @@
 
 namespace perceive::kernels::PERCEIVE_ISA {
 
-// How far apart the rows of b are: any number of floats, or no more than the vectors in use.
-struct AnyStride {
-  template <int V>
-  static int64_t of(const Product& p) {
-    return p.b.stride;
-  }
-};
-struct Packed {
-  template <int V>
-  static constexpr int64_t of(const Product&) {
-    return V * kWidth;
-  }
-};
-
-// R rows of a product, V vectors of columns, all in registers. kAlong: depth_step is 1, otherwise row_step is. Results
-// go to memory at once: what else were done with them here would take registers from the loop.
-template <int R, int V, bool kAlong, class Stride>
+// R rows of a product, V vectors of columns, all in registers. kAlong: depth_step is 1, otherwise row_step is. kPacked:
+// the rows of b have no more than the V vectors. Results go to memory at once: what else were done with them here would
+// take registers from the loop.
+template <int R, int V, bool kAlong, bool kPacked>
 __attribute__((always_inline)) inline void multiply_rows(const Product& p, int64_t row, int64_t column) {
   Register sums[R][V] = {};
-  const int64_t a_step = kAlong ? p.row_step : p.depth_step, b_step = Stride::template of<V>(p);
+  const int64_t a_step = kAlong ? p.row_step : p.depth_step, b_step = kPacked ? V * kWidth : p.b.stride;
   // Additions to pointers share their ports with the multiply-adds: one for all rows, and that every few steps.
   constexpr int kSteps = 4, kPointers = kAlong ? R : kSteps;
   const float* a[kPointers];
@@ -70,24 +57,24 @@ __attribute__((always_inline)) inline void multiply_rows(const Product& p, int64
   }
 }
 
-template <int V, bool kAlong, class Stride>
+template <int V, bool kAlong, bool kPacked>
 void multiply_panel(const Product& p, int64_t column) {
   // Fewer vectors leave registers for more rows, which the latency of an FMA needs.
   constexpr int kTall = kRows * kVectors / V < 12 ? kRows * kVectors / V : 12;
   int64_t row = 0;
-  for (; row + kTall <= p.rows; row += kTall) multiply_rows<kTall, V, kAlong, Stride>(p, row, column);
+  for (; row + kTall <= p.rows; row += kTall) multiply_rows<kTall, V, kAlong, kPacked>(p, row, column);
   if constexpr (kTall > 4) {
-    for (; row + 4 <= p.rows; row += 4) multiply_rows<4, V, kAlong, Stride>(p, row, column);
+    for (; row + 4 <= p.rows; row += 4) multiply_rows<4, V, kAlong, kPacked>(p, row, column);
   }
-  for (; row < p.rows; ++row) multiply_rows<1, V, kAlong, Stride>(p, row, column);
+  for (; row < p.rows; ++row) multiply_rows<1, V, kAlong, kPacked>(p, row, column);
 }
 
-template <int V, class Stride>
+template <int V, bool kPacked>
 void multiply_columns(const Product& p, int64_t column) {
   if (p.depth_step == 1) {
-    multiply_panel<V, true, Stride>(p, column);
+    multiply_panel<V, true, kPacked>(p, column);
   } else {
-    multiply_panel<V, false, Stride>(p, column);
+    multiply_panel<V, false, kPacked>(p, column);
   }
 }
 
@@ -112,8 +99,8 @@ inline void multiply(const Product& layer) {
   for (int64_t column = 0; column < layer.columns; column += kPanel) {
     const int64_t left = layer.columns - column, columns = left < kPanel ? left : kPanel;
     with_vectors(columns / kWidth, [&]<int V>() {
-      if (layer.b.stride == columns) return multiply_columns<V, Packed>(layer, column);
-      if (layer.rows < kManyRows) return multiply_columns<V, AnyStride>(layer, column);
+      if (layer.b.stride == columns) return multiply_columns<V, true>(layer, column);
+      if (layer.rows < kManyRows) return multiply_columns<V, false>(layer, column);
       // Rows far apart meet in the same few lines of the cache.
       alignas(64) float panel[kDeepest * V * kWidth];
       for (int64_t d = 0; d < layer.depth; ++d) {
@@ -123,7 +110,7 @@ inline void multiply(const Product& layer) {
       Product copied = layer;
       copied.b = {panel, V * kWidth};
       copied.c.data += column;
-      multiply_columns<V, Packed>(copied, 0);
+      multiply_columns<V, true>(copied, 0);
     });
   }
 }
