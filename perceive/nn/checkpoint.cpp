@@ -65,26 +65,32 @@ class AutocastState {
   at::ScalarType dtype_ = at::kFloat;
 };
 
-// A weight cast in a segment has no history; from the cache it would reach segments that are not checkpointed.
-struct WithoutAutocastCache {
-  AutocastState before;
-  explicit WithoutAutocastCache(at::DeviceType type) : before(type) { at::autocast::set_autocast_cache_enabled(false); }
-  ~WithoutAutocastCache() { before.restore(); }
-  WithoutAutocastCache(const WithoutAutocastCache&) = delete;
-  WithoutAutocastCache& operator=(const WithoutAutocastCache&) = delete;
+// Brings a state about until the scope ends, however it does, but for the cache: a weight cast in a segment has no
+// history; from there it would reach segments that are not checkpointed.
+class UncachedAutocast {
+ public:
+  UncachedAutocast(const AutocastState& wanted, at::DeviceType type) : before_(type) {
+    wanted.restore();
+    at::autocast::set_autocast_cache_enabled(false);
+  }
+  ~UncachedAutocast() { before_.restore(); }
+  UncachedAutocast(const UncachedAutocast&) = delete;
+  UncachedAutocast& operator=(const UncachedAutocast&) = delete;
+
+ private:
+  AutocastState before_;
 };
 
-// Puts both states back as they were, however the scope ends.
-struct KeepStates {
-  RandomState random;
-  AutocastState autocast;
-  explicit KeepStates(at::Device device) : random(device), autocast(device.type()) {}
-  ~KeepStates() {
-    random.restore();
-    autocast.restore();
-  }
-  KeepStates(const KeepStates&) = delete;
-  KeepStates& operator=(const KeepStates&) = delete;
+// The same for the random generators.
+class Redrawn {
+ public:
+  Redrawn(const RandomState& wanted, at::Device device) : before_(device) { wanted.restore(); }
+  ~Redrawn() { before_.restore(); }
+  Redrawn(const Redrawn&) = delete;
+  Redrawn& operator=(const Redrawn&) = delete;
+
+ private:
+  RandomState before_;
 };
 
 // What the backward pass needs besides tensors; autograd keeps it for as long as the graph lives.
@@ -101,7 +107,7 @@ struct Recipe : torch::CustomClassHolder {
 struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
   static at::Tensor forward(AutogradContext* context, const Segment& segment, int64_t inputs, at::TensorList tensors) {
     auto recipe = c10::make_intrusive<Recipe>(segment, inputs, tensors.front().device());
-    const WithoutAutocastCache without(recipe->device.type());
+    const UncachedAutocast uncached(recipe->autocast, recipe->device.type());
     context->save_for_backward(tensors.vec());
     context->saved_data["recipe"] = c10::IValue::make_capsule(std::move(recipe));
     return segment(tensors.slice(0, inputs).vec());
@@ -114,10 +120,8 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
     const auto capsule = context->saved_data["recipe"].toCapsule();
     const auto& recipe = static_cast<const Recipe&>(*capsule);
     auto tensors = context->get_saved_variables();
-    const KeepStates keep(recipe.device);
-    recipe.random.restore();
-    recipe.autocast.restore();
-    at::autocast::set_autocast_cache_enabled(false);
+    const Redrawn redrawn(recipe.random, recipe.device);
+    const UncachedAutocast uncached(recipe.autocast, recipe.device.type());
 
     const at::AutoGradMode record(true);
     variable_list wanted;
@@ -155,9 +159,9 @@ struct TiledFunction : torch::autograd::Function<TiledFunction> {
                             int64_t along, at::TensorList tensors) {
     context->save_for_backward(tensors.vec());
     const auto device = tensors.front().device().type();
-    context->saved_data["recipe"] =
-        c10::IValue::make_capsule(c10::make_intrusive<TiledRecipe>(segment, tiles, along, device));
-    const WithoutAutocastCache without(device);
+    auto recipe = c10::make_intrusive<TiledRecipe>(segment, tiles, along, device);
+    const UncachedAutocast uncached(recipe->autocast, device);
+    context->saved_data["recipe"] = c10::IValue::make_capsule(std::move(recipe));
     auto given = tensors.vec();
     std::vector<at::Tensor> parts;
     for (const auto& tile : tiles) {
@@ -172,9 +176,7 @@ struct TiledFunction : torch::autograd::Function<TiledFunction> {
     const auto capsule = context->saved_data["recipe"].toCapsule();
     const auto& recipe = static_cast<const TiledRecipe&>(*capsule);
     const auto tensors = context->get_saved_variables();
-    const WithoutAutocastCache without(tensors.front().device().type());
-    recipe.autocast.restore();
-    at::autocast::set_autocast_cache_enabled(false);
+    const UncachedAutocast uncached(recipe.autocast, tensors.front().device().type());
 
     variable_list grads(3 + tensors.size());  // none for the first three arguments
     for (size_t i = 0; i < tensors.size(); ++i) {
