@@ -8,8 +8,7 @@ namespace perceive::kernels {
 // Keys of one row of weights whose positions have the same upper 32 bits (dropout.h).
 struct DropoutRow {
   uint32_t first = 0;          // lower bits of the first position; they do not overflow
-  uint32_t upper = 0;          // what the upper bits add to the hash
-  uint32_t low = 0, high = 0;  // of the row's own hash
+  uint32_t low = 0, high = 0;  // of the row's own hash, the upper bits mixed in
   uint32_t threshold = 0;      // hashes below it are dropped
   float kept = 1.0F;
 };

@@ -162,7 +162,7 @@ void drop(const DropoutRow& row, int64_t count, float* scale) {
   Unsigned position;
   for (int i = 0; i < kWidth; ++i) position[i] = row.first + static_cast<uint32_t>(i);
   for (int64_t j = 0; j < count; j += kWidth, position += kWidth) {
-    const Unsigned hash = mix(mix(position ^ row.upper ^ row.low) + row.high);
+    const Unsigned hash = mix(mix(position ^ row.low) + row.high);
     const Register kept = hash < row.threshold ? Register{} : broadcast(row.kept);
     if (j + kWidth <= count) {
       store(scale + j, kept);
