@@ -70,18 +70,22 @@ inline float sum_of(Register x) {
   return sum;
 }
 
+// Horner's rule; the coefficient of the highest power comes first.
+template <class... Lower>
+inline Register polynomial(Register x, float highest, Lower... lower) {
+  Register p = broadcast(highest);
+  ((p = p * x + lower), ...);
+  return p;
+}
+
 // 2^x for x <= 128, with a relative error of 3e-7; below -126.5 it is 0, or a denormal where such count. NaN for NaN,
 // and 1 for 0.
 inline Register exp2(Register x) {
 #if defined(__AVX512DQ__)
   // Degree 5 on [0, 1].
   const Register f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
-  Register p = broadcast(1.86713005e-3F);
-  p = p * f + 9.01703071e-3F;
-  p = p * f + 5.57999127e-2F;
-  p = p * f + 2.40164444e-1F;
-  p = p * f + 6.93151295e-1F;
-  p = p * f + 1.0F;
+  const Register p =
+      polynomial(f, 1.86713005e-3F, 9.01703071e-3F, 5.57999127e-2F, 2.40164444e-1F, 6.93151295e-1F, 1.0F);
   return _mm512_scalef_ps(p, x);
 #else
   // Degree 5 on [-1/2, 1/2].
@@ -90,12 +94,7 @@ inline Register exp2(Register x) {
   const Register magic = broadcast(12582912.0F + 127.0F);
   const Register shifted = clamped + magic;
   const Register f = clamped - (shifted - magic);
-  Register p = broadcast(1.3395176e-3F);
-  p = p * f + 9.6736647e-3F;
-  p = p * f + 5.5503324e-2F;
-  p = p * f + 2.4022238e-1F;
-  p = p * f + 6.9314721e-1F;
-  p = p * f + 1.0F;
+  const Register p = polynomial(f, 1.3395176e-3F, 9.6736647e-3F, 5.5503324e-2F, 2.4022238e-1F, 6.9314721e-1F, 1.0F);
   return p * reinterpret_cast<Register>(reinterpret_cast<Integers>(shifted) << 23);
 #endif
 }

@@ -8,11 +8,7 @@ namespace perceive::kernels::PERCEIVE_ISA {
 // 2^x to within 3e-6, far below what bfloat16 keeps; 0 and infinity where float32 ends. Degree 4 on [0, 1).
 inline Register rough_exp2(Register x) {
   const Register f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
-  Register p = broadcast(1.353416808e-2F);
-  p = p * f + 5.201146143e-2F;
-  p = p * f + 2.414427555e-1F;
-  p = p * f + 6.930038351e-1F;
-  p = p * f + 1.000002593F;
+  const Register p = polynomial(f, 1.353416808e-2F, 5.201146143e-2F, 2.414427555e-1F, 6.930038351e-1F, 1.000002593F);
   return _mm512_scalef_ps(p, x);
 }
 
