@@ -51,6 +51,13 @@ struct Bf16Keys {
   int64_t v_stride = 0;
 };
 
+// Keys and values of float32 in three bfloat16 parts each, as TileKernels::split_rows and split_columns make them; for
+// the forward pass keys by rows and values by columns, for the backward pass both by rows, and the keys by columns.
+struct SplitKeys {
+  static constexpr int64_t kParts = 3;
+  const uint16_t *k_rows = nullptr, *k_columns = nullptr, *v_rows = nullptr, *v_columns = nullptr;
+};
+
 // Rows of memory that will be read soon; the kernels ask for them bit by bit while they compute.
 struct Ahead {
   const char* row = nullptr;  // the first
@@ -63,6 +70,7 @@ struct KeyTile {
   ConstRows k, v;
   const GridKeys* grid = nullptr;
   const Bf16Keys* bf16 = nullptr;
+  const SplitKeys* split = nullptr;  // of k and v, beside them
   int64_t keys = 0, key_width = 0, value_width = 0;
   // [keys][lanes] or null: added to the scores (0 or -inf), and multiplied with the weights (dropout).
   const float* add = nullptr;
@@ -81,7 +89,7 @@ struct ForwardBlock {
   float* highest = nullptr;  // [lanes], the reference; -inf before the first tile
   float* sum = nullptr;      // [lanes]
   float* out = nullptr;      // [value_width][lanes], not yet divided by sum
-  float* scores = nullptr;   // scratch, [keys][lanes]; of bfloat16 keys, whole steps of them
+  float* scores = nullptr;   // scratch, [keys, in whole steps of Bf16Keys][lanes]
 };
 
 // Dao 2023 (FlashAttention-2, algorithm 2), from the log-sum-exp.
@@ -130,6 +138,10 @@ struct TileKernels {
   // q [rows, width] to the pairs of ForwardBlock: the first (width + 1) / 2 rows of them, `lanes` apart.
   void (*pack_queries)(const uint16_t* q, int64_t stride, int64_t rows, int64_t width, uint32_t* pairs,
                        int64_t lanes) = nullptr;
+  // Null where float32 is not split. numbers [rows, depth], or [depth, rows] where it is the columns that meet queries,
+  // to parts_size(rows, depth) parts; false where some number is not finite.
+  bool (*split_rows)(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts) = nullptr;
+  bool (*split_columns)(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts) = nullptr;
 };
 
 inline int64_t bf16_steps(int64_t size) {
@@ -137,6 +149,9 @@ inline int64_t bf16_steps(int64_t size) {
 }
 inline int64_t packed_values(int64_t keys, int64_t width) {
   return bf16_steps(keys) * bf16_steps(width) * Bf16Keys::kStep * Bf16Keys::kStep;
+}
+inline int64_t parts_size(int64_t rows, int64_t depth) {
+  return SplitKeys::kParts * packed_values(rows, depth);
 }
 
 // For this machine, or as the environment variable PERCEIVE_CPU says (default, avx2, avx512 or amx); throws

@@ -28,7 +28,7 @@ cpu::Shape shape_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& 
 }
 
 std::unique_ptr<cpu::TileReader> reader_of(const cpu::Shape& shape, const at::Tensor& k, const at::Tensor& v,
-                                           cpu::Bf16Reader::Pass pass) {
+                                           cpu::Pass pass) {
   if (shape.bf16) return std::make_unique<cpu::Bf16Reader>(shape, k, v, pass);
   return std::make_unique<cpu::GivenReader>(shape, k, v);
 }
@@ -47,7 +47,7 @@ std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Ten
   const auto shape = shape_of(q, k, v, scalars);
   const auto plan = cpu::make_plan(shape, kernels::tile_kernels(), cpu::CutBy::size);
   return cpu::forward(shape, plan, q, mask_as_4d(mask), {},
-                      [&] { return reader_of(shape, k, v, cpu::Bf16Reader::Pass::forward); });
+                      [&] { return reader_of(shape, k, v, cpu::Pass::forward); });
 }
 
 // Adds what a tile's keys get to their rows of float tensors [B, Hk, M, D], one for each part of the rows: parts with
@@ -118,7 +118,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(const at::Ten
   }
   const auto grad_q = cpu::backward(shape, plan, {grad_out, grad_lse, q, mask_as_4d(mask), out, lse}, {},
                                     [&](int64_t) -> cpu::BackwardGroup {
-                                      return {reader_of(shape, k, v, cpu::Bf16Reader::Pass::backward),
+                                      return {reader_of(shape, k, v, cpu::Pass::backward),
                                               std::make_unique<GivenGradients>(shape, grad_k, grad_v)};
                                     })
                           .q;

@@ -45,13 +45,34 @@ class TileTest : public testing::KernelTest {
       if (number() < -0.6F) x = 0.0F;
     }
   }
+  // The parts of float32, where the kernels take such: of all that is finite.
+  struct Split {
+    std::vector<uint16_t> parts[4];
+    SplitKeys keys;
+  };
+  bool split(const Keys& keys, Split& to) const {
+    if (tile().split_rows == nullptr) return false;
+    const auto parts = [](auto&& split, const Matrix& numbers, int64_t rows, int64_t depth,
+                          std::vector<uint16_t>& space, const uint16_t*& where) {
+      space.resize(parts_size(rows, depth) + 32);
+      auto* const line = reinterpret_cast<uint16_t*>((reinterpret_cast<uintptr_t>(space.data()) + 63) / 64 * 64);
+      where = line;
+      return split(numbers.read(), rows, depth, line);
+    };
+    const auto& [k, v, add, multiply] = keys;
+    return parts(tile().split_rows, k, k.rows, k.columns, to.parts[0], to.keys.k_rows) &&
+           parts(tile().split_columns, k, k.columns, k.rows, to.parts[1], to.keys.k_columns) &&
+           parts(tile().split_rows, v, v.rows, v.columns, to.parts[2], to.keys.v_rows) &&
+           parts(tile().split_columns, v, v.columns, v.rows, to.parts[3], to.keys.v_columns);
+  }
   // The tile as the kernels take it, with rows to ask for meanwhile.
-  static KeyTile view(const Keys& keys) {
+  KeyTile view(const Keys& keys, Split& parts) const {
     const auto ahead = [](const Matrix& rows) {
       return Ahead{reinterpret_cast<const char*>(rows.data.data()), rows.stride * 4, rows.columns * 4, rows.rows};
     };
     return {.k = keys.k.read(),
             .v = keys.v.read(),
+            .split = split(keys, parts) ? &parts.keys : nullptr,
             .keys = keys.k.rows,
             .key_width = keys.k.columns,
             .value_width = keys.v.columns,
@@ -61,7 +82,10 @@ class TileTest : public testing::KernelTest {
   }
   void expect_forward(const std::vector<Keys>& tiles, const std::vector<float>& q, int64_t lanes, double tolerance) {
     ForwardArrays arrays(lanes, tiles.front().v.columns);
-    for (const Keys& keys : tiles) tile().forward(view(keys), arrays.block(q, keys.k.rows));
+    for (const Keys& keys : tiles) {
+      Split parts;
+      tile().forward(view(keys, parts), arrays.block(q, bf16_steps(keys.k.rows) * Bf16Keys::kStep));
+    }
     arrays.expect(attend(tiles, q, lanes), tolerance);
   }
   BackwardArrays backward_arrays(const Keys& keys, int64_t lanes, int64_t queries_in_use) {
@@ -89,7 +113,8 @@ class TileTest : public testing::KernelTest {
   }
   void expect_backward(const Keys& keys, BackwardArrays& arrays) {
     const auto expected = arrays.expected(keys);
-    tile().backward(view(keys), arrays.block());
+    Split parts;
+    tile().backward(view(keys, parts), arrays.block());
     arrays.expect(expected, 2e-5);
   }
 };
@@ -131,6 +156,28 @@ TEST_P(TileTest, MaskedNotANumberVanishes) {
   keys.k.at(2, 1) = NAN;
   const auto q = queries(3, lanes);
   expect_forward({keys}, q, lanes, 2e-5);
+}
+
+// Float32 in parts knows no infinity: such keys, and such queries, are multiplied as they are.
+TEST_P(TileTest, InfinitiesStayWhatTheyAre) {
+  const int64_t lanes = tile().lanes;
+  Keys keys = keys_of(40, 24, 24);
+  keys.v.at(7, 3) = INFINITY;
+  const auto q = queries(24, lanes);
+  ForwardArrays arrays(lanes, 24);
+  Split parts;
+  tile().forward(view(keys, parts), arrays.block(q, 64));
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    EXPECT_EQ(arrays.out[3 * lanes + lane], INFINITY);
+    EXPECT_TRUE(std::isfinite(arrays.out[4 * lanes + lane]));
+  }
+  keys.v.at(7, 3) = 0.0F;
+  auto far = q;
+  far[5] = -INFINITY;
+  ForwardArrays others(lanes, 24);
+  tile().forward(view(keys, parts), others.block(far, 64));
+  EXPECT_TRUE(std::isnan(others.sum[5]));
+  EXPECT_TRUE(std::isfinite(others.sum[6]));
 }
 
 // Every score of tile t has shifts[t] added.
@@ -178,6 +225,7 @@ TEST_P(TileTest, BackwardAgreesWithTheFormula) {
       SCOPED_TRACE(::testing::Message() << "key width " << kWidths[w] << ", keys " << keys << ", lanes " << lanes);
       const Keys tile = keys_of(keys, kWidths[w], kWidths[(w + 3) % kWidths.size()]);
       auto arrays = backward_arrays(tile, lanes, lanes - static_cast<int64_t>(turn % 3));
+      if (turn % 2 == 0) arrays.context = {};
       expect_backward(tile, arrays);
     }
   }
@@ -185,11 +233,12 @@ TEST_P(TileTest, BackwardAgreesWithTheFormula) {
 
 TEST_P(TileTest, BackwardMasksAndDrops) {
   for (const int64_t lanes : lane_counts()) {
-    for (const int what : {1, 2, 3}) {
+    for (const int what : {1, 2, 3, 5, 6, 7}) {
       Keys keys = keys_of(200, 17, 16);
       if ((what & 1) != 0) mask(keys, lanes);
       if ((what & 2) != 0) drop(keys, lanes);
       auto arrays = backward_arrays(keys, lanes, lanes - 1);
+      if ((what & 4) != 0) arrays.context = {};
       expect_backward(keys, arrays);
     }
   }

@@ -114,6 +114,11 @@ const std::vector<Case> kCases = {
     {.name = "dropout", .grid = {14, 15}, .dropout = 0.3},
     {.name = "one query", .grid = {14, 15}, .queries = 1, .heads = 1, .key_heads = 1},
     {.name = "one key", .keys = 1, .queries = 3},
+    // Enough queries for float32 in parts.
+    {.name = "many queries", .keys = 500, .channels = 70, .queries = 67, .key_width = 40, .value_width = 24},
+    {.name = "many masked", .grid = {14, 15}, .queries = 67, .key_width = 32, .value_width = 32, .mask = true},
+    {.name = "many causal", .grid = {14, 15}, .queries = 67, .key_width = 32, .value_width = 32, .causal = true},
+    {.name = "many dropped", .queries = 67, .key_width = 24, .value_width = 70, .dropout = 0.3},
 };
 
 class Plans : public ::testing::TestWithParam<std::tuple<Case, SourcePlan>> {};
@@ -180,7 +185,7 @@ TEST(Plan, HasTheSameBitsForAnyNumberOfThreads) {
     std::vector<std::vector<at::Tensor>> results;
     for (const int count : {1, 2, 3}) {
       at::set_num_threads(count);
-      Setup32 setup({.name = "", .keys = 9000, .grid = {90, 100}, .queries = 33});
+      Setup32 setup({.name = "", .keys = 9000, .grid = {90, 100}, .queries = 49, .key_width = 32, .value_width = 32});
       setup.options.plan = plan;
       const auto result = attend_source(setup.q, setup.source, setup.projection, setup.options);
       results.push_back(torch::autograd::grad({Setup32::loss(result)}, setup.leaves));

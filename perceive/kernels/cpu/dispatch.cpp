@@ -41,6 +41,9 @@ const TileKernels& amx_tiles() {
     TileKernels tiles = avx512::tile_table();
     tiles.forward = amx::forward;
     tiles.backward = amx::backward;
+    tiles.product = amx::product;
+    tiles.split_rows = amx::split_to_rows;
+    tiles.split_columns = amx::split_to_columns;
     tiles.pack_values = amx::pack_values;
     tiles.pack_queries = amx::pack_queries;
     return tiles;

@@ -9,6 +9,7 @@
 #include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
 #include "perceive/ops/cpu/rows.h"
+#include "perceive/ops/cpu/split_keys.h"
 #include "perceive/ops/cpu/tiles.h"
 #include "perceive/ops/cpu/walk.h"
 
@@ -246,7 +247,14 @@ class BackwardWalk {
 
 WalkGradients backward(const Shape& shape, const Plan& plan, const BackwardInputs& inputs, const Absorbed& absorbed,
                        const MakeBackwardGroup& make) {
-  auto gradients = BackwardWalk(shape, plan, inputs, absorbed).run(inputs.q.device(), make);
+  const MakeBackwardGroup splitting = [&](int64_t index) {
+    auto group = make(index);
+    group.reader = std::make_shared<SplitReader>(group.reader, Pass::backward);
+    return group;
+  };
+  // Contexts of absorbed values are summed in float32 as it is.
+  const bool split = splits(shape) && absorbed.value == nullptr;
+  auto gradients = BackwardWalk(shape, plan, inputs, absorbed).run(inputs.q.device(), split ? splitting : make);
   gradients.q = gradients.q.to(inputs.q.scalar_type());
   return gradients;
 }

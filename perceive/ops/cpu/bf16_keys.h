@@ -9,7 +9,6 @@ namespace perceive::ops::cpu {
 // steps.
 class Bf16Reader : public TileReader {
  public:
-  enum class Pass { forward, backward };
   Bf16Reader(const Shape& shape, const at::Tensor& k, const at::Tensor& v, Pass pass)
       : shape_(shape), k_(k), v_(v), pass_(pass) {}
   void read(int64_t item, Tile& tile) override;

@@ -9,6 +9,7 @@
 #include "perceive/kernels/denormals.h"
 #include "perceive/kernels/rows.h"
 #include "perceive/ops/cpu/rows.h"
+#include "perceive/ops/cpu/split_keys.h"
 #include "perceive/ops/cpu/tiles.h"
 #include "perceive/ops/cpu/walk.h"
 
@@ -180,11 +181,10 @@ class ForwardWalk {
     if (shape_.bf16) {
       rows.q_pairs = place.q_pairs[head].data() + first * pair_rows(key_width_);
       rows.factor = static_cast<float>(shape_.scalars.scale * kLog2E);  // the queries' own digits are too few for it
-      rows.scores = scratch.take(Scratch::scores, padded(keys->keys, kernels::Bf16Keys::kStep) * lanes);
     } else {
       rows.q = place.q[head].data() + first * key_width_;
-      rows.scores = scratch.take(Scratch::scores, keys->keys * lanes);
     }
+    rows.scores = scratch.take(Scratch::scores, padded(keys->keys, kernels::Bf16Keys::kStep) * lanes);
     kernels::tile_kernels().forward(*keys, rows);
   }
 
@@ -236,7 +236,8 @@ std::vector<Range> groups_of(const Plan& plan) {
 
 std::tuple<at::Tensor, at::Tensor> forward(const Shape& shape, const Plan& plan, const at::Tensor& q,
                                            const at::Tensor& mask, const Absorbed& absorbed, const MakeReader& reader) {
-  auto [out, lse] = ForwardWalk(shape, plan, q, mask, absorbed).run(q.device(), reader);
+  const MakeReader splitting = [&] { return std::make_unique<SplitReader>(reader(), Pass::forward); };
+  auto [out, lse] = ForwardWalk(shape, plan, q, mask, absorbed).run(q.device(), splits(shape) ? splitting : reader);
   return {out.to(q.scalar_type()), lse};
 }
 

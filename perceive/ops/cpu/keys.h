@@ -17,6 +17,9 @@ struct Tile {
   int64_t keys() const { return static_cast<int64_t>(index.size()); }
 };
 
+// What tiles are read for.
+enum class Pass { forward, backward };
+
 // Reads the tiles of one part of the work, one after the other; owns their scratch.
 class TileReader {
  public:
