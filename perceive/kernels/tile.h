@@ -127,6 +127,18 @@ struct Product {
   bool add = false;
 };
 
+// The same of any sizes, with b [depth, columns] anywhere, too: depth d and column c at b[d · b_depth_step + c ·
+// column_step].
+struct Matmul {
+  const float* a = nullptr;
+  int64_t row_step = 0, depth_step = 1;
+  const float* b = nullptr;
+  int64_t b_depth_step = 0, column_step = 1;
+  Rows c;
+  int64_t rows = 0, depth = 0, columns = 0;
+  bool add = false;
+};
+
 struct TileKernels {
   int64_t width;  // floats a vector
   int64_t lanes;  // most lanes a block has; any multiple of width up to it is allowed
@@ -142,6 +154,8 @@ struct TileKernels {
   // to parts_size(rows, depth) parts; false where some number is not finite.
   bool (*split_rows)(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts) = nullptr;
   bool (*split_columns)(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts) = nullptr;
+  // Null as well. Large products, for which no BLAS is as fast; false where some number is not finite, and c is void.
+  bool (*matmul)(const Matmul&) = nullptr;
 };
 
 inline int64_t bf16_steps(int64_t size) {

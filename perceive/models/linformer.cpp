@@ -9,6 +9,7 @@
 
 #include "perceive/core/memory.h"
 #include "perceive/nn/checks.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::models {
 namespace {
@@ -135,12 +136,12 @@ LinformerLMImpl::LinformerLMImpl(const LinformerLMOptions& options, const std::o
   if (options.tied_output) {
     bias_ = register_parameter("bias", at::zeros({options.vocabulary}));
   } else {
-    output_ = register_module("output", torch::nn::Linear(options.channels, options.vocabulary));
+    output_ = register_module("output", nn::Linear(options.channels, options.vocabulary));
   }
 }
 
 at::Tensor LinformerLMImpl::logits(const at::Tensor& rows) {
-  return output_ ? output_->forward(rows) : at::linear(rows, input_->embeddings(), bias_);
+  return output_ ? output_->forward(rows) : ops::linear(rows, input_->embeddings(), bias_);
 }
 
 at::Tensor LinformerLMImpl::forward(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& context,

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "perceive/models/generate.h"
+#include "perceive/nn/linear.h"
 #include "perceive/nn/linformer_layer.h"
 #include "perceive/nn/sequence_input.h"
 
@@ -117,7 +117,7 @@ class LinformerLMImpl : public LinformerEncoderImpl {
   at::Tensor logits(const at::Tensor& rows);
 
   LinformerLMOptions options_;
-  torch::nn::Linear output_{nullptr};
+  nn::Linear output_{nullptr};
   at::Tensor bias_;
 };
 TORCH_MODULE(LinformerLM);

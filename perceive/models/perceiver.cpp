@@ -142,7 +142,7 @@ PerceiverImpl::PerceiverImpl(const PerceiverOptions& options, const nn::LayerMak
   }
   const auto head = [&](int64_t in, int64_t out, bool normalize) {
     if (normalize) norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})));
-    linear_ = register_module("linear", torch::nn::Linear(in, out));
+    linear_ = register_module("linear", nn::Linear(in, out));
   };
   if (options.pool) head(pooled_channels(options), options.pool->channels, true);
   if (options.query && options.query->channels) {

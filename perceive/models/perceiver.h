@@ -5,7 +5,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "perceive/core/options.h"
+#include "perceive/nn/linear.h"
 #include "perceive/nn/stack.h"
 
 namespace perceive::models {
@@ -120,7 +120,7 @@ class PerceiverImpl : public torch::nn::Module {
   nn::CrossAttentionLayer query_layer_{nullptr};
   nn::Attention query_attention_{nullptr};
   torch::nn::LayerNorm norm_{nullptr};
-  torch::nn::Linear linear_{nullptr};
+  nn::Linear linear_{nullptr};
 };
 TORCH_MODULE(Perceiver);
 

@@ -59,7 +59,7 @@ AttentionImpl::AttentionImpl(const AttentionOptions& options, const AttentionWid
   const int64_t context = widths.context.value_or(widths.query);
   const auto norm = [](int64_t width) { return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})); };
   const auto linear = [&](const char* name, int64_t in, int64_t out, bool bias) {
-    return register_module(name, torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(bias)));
+    return register_module(name, Linear(torch::nn::LinearOptions(in, out).bias(bias)));
   };
   if (options.normalize_query) {
     query_norm_ = register_module(widths.context ? "query_norm" : "norm", norm(widths.query));

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "perceive/nn/keys.h"
+#include "perceive/nn/linear.h"
 
 namespace perceive::nn {
 
@@ -123,8 +123,8 @@ class AttentionImpl : public torch::nn::Module {
   AttentionWidths widths_;
   AttentionChannels channels_;
   torch::nn::LayerNorm query_norm_{nullptr}, context_norm_{nullptr};
-  torch::nn::Linear query_{nullptr}, key_{nullptr}, value_{nullptr}, key_value_{nullptr}, query_key_value_{nullptr};
-  torch::nn::Linear output_{nullptr};
+  Linear query_{nullptr}, key_{nullptr}, value_{nullptr}, key_value_{nullptr}, query_key_value_{nullptr};
+  Linear output_{nullptr};
 };
 TORCH_MODULE(Attention);
 

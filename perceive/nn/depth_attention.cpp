@@ -11,9 +11,7 @@ namespace perceive::nn {
 DepthAttentionImpl::DepthAttentionImpl(const DepthAttentionOptions& options, int64_t channels) {
   require_at_least("rank", options.rank, 1);
   require_at_least("channels", channels, 1);
-  const auto linear = [](int64_t in, int64_t out) {
-    return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false));
-  };
+  const auto linear = [](int64_t in, int64_t out) { return Linear(torch::nn::LinearOptions(in, out).bias(false)); };
   if (options.normalize) norm_weight_ = register_parameter("norm_weight", at::ones({channels}));
   reduce_ = register_module("reduce", linear(channels, options.rank));
   expand_ = register_module("expand", linear(options.rank, channels));

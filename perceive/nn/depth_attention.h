@@ -2,10 +2,11 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
 #include <vector>
+
+#include "perceive/nn/linear.h"
 
 namespace perceive::nn {
 
@@ -29,7 +30,7 @@ class DepthAttentionImpl : public torch::nn::Module {
 
  private:
   at::Tensor norm_weight_;
-  torch::nn::Linear reduce_{nullptr}, expand_{nullptr};
+  Linear reduce_{nullptr}, expand_{nullptr};
 };
 TORCH_MODULE(DepthAttention);
 

@@ -9,6 +9,7 @@
 
 #include "perceive/nn/checks.h"
 #include "perceive/nn/heads.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::nn {
 namespace {
@@ -36,7 +37,7 @@ FlashAttentionImpl::FlashAttentionImpl(const FlashAttentionOptions& options) : o
   if (options.parallel) devices_ = all_gpus();
   const int64_t inner = options.heads * options.dim_head;
   const auto linear = [&](const char* name, int64_t in, int64_t out) {
-    return register_module(name, torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false)));
+    return register_module(name, Linear(torch::nn::LinearOptions(in, out).bias(false)));
   };
   to_q_ = linear("to_q", options.dim, inner);
   to_kv_ = linear("to_kv", options.dim, 2 * inner);
@@ -83,8 +84,8 @@ void FlashAttentionImpl::Part::move_to(const at::Device& device) {
 
 at::Tensor FlashAttentionImpl::on_device(const Part& part, const ops::AttendOptions& options) const {
   const auto heads = [&](const at::Tensor& y) { return split_heads(y, options_.heads); };
-  auto q = heads(at::linear(part.x, part.to_q));
-  const auto both = at::linear(part.context.defined() ? part.context : part.x, part.to_kv).chunk(2, -1);
+  auto q = heads(ops::linear(part.x, part.to_q));
+  const auto both = ops::linear(part.context.defined() ? part.context : part.x, part.to_kv).chunk(2, -1);
   auto k = heads(both[0]), v = heads(both[1]);
   const auto type = q.scalar_type();
   if (options_.mixed_precision && type == at::kFloat) {
@@ -92,7 +93,7 @@ at::Tensor FlashAttentionImpl::on_device(const Part& part, const ops::AttendOpti
     for (auto* tensor : {&q, &k, &v}) *tensor = tensor->to(half);
   }
   const auto out = attended(q, k, v, part.mask, options).to(type);
-  return at::linear(merge_heads(out), part.to_out);
+  return ops::linear(merge_heads(out), part.to_out);
 }
 
 void FlashAttentionImpl::check_call(const Sizes&, const ops::AttendOptions& options) const {

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
 #include <array>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "perceive/nn/linear.h"
 #include "perceive/ops/attend.h"
 
 namespace perceive::nn {
@@ -93,7 +93,7 @@ class FlashAttentionImpl : public torch::nn::Module {
 
   FlashAttentionOptions options_;
   std::vector<at::Device> devices_;
-  torch::nn::Linear to_q_{nullptr}, to_kv_{nullptr}, to_out_{nullptr};
+  Linear to_q_{nullptr}, to_kv_{nullptr}, to_out_{nullptr};
 };
 TORCH_MODULE(FlashAttention);
 

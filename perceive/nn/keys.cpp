@@ -14,6 +14,7 @@
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/heads.h"
 #include "perceive/nn/rotary.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::nn {
 namespace {
@@ -58,7 +59,7 @@ Projected project(const Keys& keys, int64_t rotary_channels, int64_t first) {
   }
   if (p.normalize) x = at::layer_norm(x, {x.size(2)}, p.norm_weight, p.norm_bias, p.norm_eps);
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias) {
-    return split_heads(at::linear(x, weight, bias), p.heads);
+    return split_heads(ops::linear(x, weight, bias), p.heads);
   };
   auto k = heads(p.key_weight, p.key_bias);
   if (rotary_channels > 0) k = rotate(k, rotary_channels, first);

@@ -9,6 +9,7 @@
 
 #include "perceive/nn/checkpoint.h"
 #include "perceive/nn/heads.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::nn {
 namespace {
@@ -59,17 +60,17 @@ int64_t tile_rows(int64_t channels, int64_t least) {
 
 at::Tensor length_first(const at::Tensor& x, const at::Tensor& weight, int64_t heads,
                         const std::vector<at::Tensor>& by) {
-  if (by.size() == 1) return split_heads(at::linear(project_length(by.front(), x), weight), heads);
+  if (by.size() == 1) return split_heads(ops::linear(project_length(by.front(), x), weight), heads);
   const auto of_head = weight.unflatten(0, {heads, weight.size(0) / heads}).unbind();
   std::vector<at::Tensor> projected;
-  for (size_t h = 0; h < by.size(); ++h) projected.push_back(at::linear(project_length(by[h], x), of_head[h]));
+  for (size_t h = 0; h < by.size(); ++h) projected.push_back(ops::linear(project_length(by[h], x), of_head[h]));
   return at::stack(projected, 1);
 }
 
 at::Tensor in_tiles(const at::Tensor& x, const at::Tensor& weight, int64_t heads, const std::vector<at::Tensor>& by) {
   const Segment part = [heads](const std::vector<at::Tensor>& given) {
     const at::TensorList of_heads(given.data() + 2, given.size() - 2);
-    return at::matmul(at::stack(of_heads), split_heads(at::linear(given[0], given[1]), heads));
+    return at::matmul(at::stack(of_heads), split_heads(ops::linear(given[0], given[1]), heads));
   };
   const int64_t rows = tile_rows(x.size(0) * weight.size(0), 64);
   std::vector<std::vector<at::Tensor>> pieces;
@@ -98,7 +99,7 @@ at::Tensor over_windows(const at::Tensor& x, const at::Tensor& weight, int64_t h
     tiles.push_back({first * stride, (std::min(step, count - first) - 1) * stride + kernel});
   }
   const TileSegment part = [=](const RowTile& tile, const std::vector<at::Tensor>& given) {
-    const auto of_heads = split_heads(at::linear(given[0], given[1]), heads);
+    const auto of_heads = split_heads(ops::linear(given[0], given[1]), heads);
     return reduce(of_heads.unfold(2, kernel, stride), tile, given);
   };
   std::vector<at::Tensor> inputs{weight};
@@ -117,7 +118,7 @@ at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t heads
     const auto windows = x.narrow(1, 0, rows * kernel).unflatten(1, {rows, kernel});  // [B, k, s, C]
     const auto of_head = weight.unflatten(0, {heads, weight.size(0) / heads});        // [H, D, C]
     const auto both = at::matmul(kernels.transpose(2, 3).flatten(1, 2), of_head);     // [H, D·s, C]
-    return split_heads(at::linear(windows.flatten(2), both.reshape({weight.size(0), -1})), heads);
+    return split_heads(ops::linear(windows.flatten(2), both.reshape({weight.size(0), -1})), heads);
   }
   return over_windows(x, weight, heads, {kernel, stride}, {kernels.flatten(2)},
                       [](const at::Tensor& windows, const RowTile&, const std::vector<at::Tensor>& given) {

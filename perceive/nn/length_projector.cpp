@@ -9,6 +9,7 @@
 #include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
 #include "perceive/nn/heads.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::nn {
 namespace {
@@ -129,7 +130,7 @@ LengthProjectorImpl::Projected LengthProjectorImpl::forward(const at::Tensor& x,
   std::vector<at::Tensor> both;
   if (options_.method == Method::mean) {
     const auto mean = rows.unfold(1, kernel, stride).sum(-1) / in_window.clamp_min(1).unsqueeze(2);
-    both = split_heads(at::linear(mean, weight), 2 * heads_).chunk(2, 1);
+    both = split_heads(ops::linear(mean, weight), 2 * heads_).chunk(2, 1);
   } else if (options_.method == Method::max) {
     both = max_heads(rows, weight, 2 * heads_, counts, {kernel, stride}).chunk(2, 1);
   } else {

@@ -85,13 +85,13 @@ LinformerAttentionImpl::LinformerAttentionImpl(const LinformerAttentionOptions& 
   check(options, channels);
   const int64_t width = options.heads * head_channels(options, channels);
   const auto linear = [&](const char* name, int64_t in, int64_t out) {
-    return register_module(name, torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false)));
+    return register_module(name, Linear(torch::nn::LinearOptions(in, out).bias(false)));
   };
   query_ = linear("query", channels, width);
   key_value_ = linear("key_value", context_channels_, 2 * width);
   projection_ = projector ? std::move(projector) : make_projector(options, channels);
   if (projection_) register_module("projection", projection_);
-  output_ = register_module("output", torch::nn::Linear(width, channels));
+  output_ = register_module("output", Linear(width, channels));
 }
 
 ops::AttendOptions LinformerAttentionImpl::attend_options() const {

@@ -5,13 +5,13 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
 #include <optional>
 #include <string>
 
 #include "perceive/nn/length_projector.h"
+#include "perceive/nn/linear.h"
 #include "perceive/ops/attend.h"
 
 namespace perceive::nn {
@@ -67,7 +67,7 @@ class LinformerAttentionImpl : public torch::nn::Module {
 
   LinformerAttentionOptions options_;
   int64_t channels_, context_channels_;
-  torch::nn::Linear query_{nullptr}, key_value_{nullptr}, output_{nullptr};
+  Linear query_{nullptr}, key_value_{nullptr}, output_{nullptr};
   LengthProjector projection_{nullptr};
 };
 TORCH_MODULE(LinformerAttention);

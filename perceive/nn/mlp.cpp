@@ -43,8 +43,8 @@ double parameter_count(const MlpOptions& options, int64_t channels) {
 MlpImpl::MlpImpl(const MlpOptions& options, int64_t channels) : activation_(options.activation) {
   check(options, channels);
   norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({channels})));
-  hidden_ = register_module("hidden", torch::nn::Linear(channels, computed_channels(options, channels)));
-  output_ = register_module("output", torch::nn::Linear(hidden_channels(options, channels), channels));
+  hidden_ = register_module("hidden", Linear(channels, computed_channels(options, channels)));
+  output_ = register_module("output", Linear(hidden_channels(options, channels), channels));
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) {

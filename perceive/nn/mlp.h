@@ -2,7 +2,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
@@ -10,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "perceive/nn/linear.h"
 
 namespace perceive::nn {
 
@@ -47,7 +48,7 @@ class MlpImpl : public torch::nn::Module {
  private:
   MlpActivation activation_;
   torch::nn::LayerNorm norm_{nullptr};
-  torch::nn::Linear hidden_{nullptr}, output_{nullptr};
+  Linear hidden_{nullptr}, output_{nullptr};
 };
 TORCH_MODULE(Mlp);
 

@@ -10,6 +10,7 @@
 #include "perceive/nn/checks.h"
 #include "perceive/nn/learned_array.h"
 #include "perceive/ops/fourier.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::nn {
 
@@ -32,7 +33,7 @@ double parameter_count(const ClassificationOutputOptions& options) {
 ClassificationOutputImpl::ClassificationOutputImpl(const ClassificationOutputOptions& options) {
   check(options);
   query_ = register_parameter("query", learned_array(options.num_queries, options.query_channels));
-  linear_ = register_module("linear", torch::nn::Linear(options.query_channels, options.num_classes));
+  linear_ = register_module("linear", Linear(options.query_channels, options.num_classes));
 }
 
 at::Tensor ClassificationOutputImpl::make_queries(int64_t, int64_t, const at::Tensor& learned) {
@@ -64,7 +65,7 @@ TokenOutputImpl::TokenOutputImpl(const TokenOutputOptions& options, const at::Te
     embedding_ = register_parameter("embedding", embeddings);
     bias_ = register_parameter("bias", at::zeros({options.vocabulary}));
   } else {
-    linear_ = register_module("linear", torch::nn::Linear(channels, options.vocabulary));
+    linear_ = register_module("linear", Linear(channels, options.vocabulary));
   }
 }
 
@@ -73,7 +74,7 @@ at::Tensor TokenOutputImpl::make_queries(int64_t, int64_t, const at::Tensor& lea
 }
 
 at::Tensor TokenOutputImpl::outputs(const at::Tensor& answers) {
-  return linear_ ? linear_->forward(answers) : at::linear(answers, embedding_, bias_);
+  return linear_ ? linear_->forward(answers) : ops::linear(answers, embedding_, bias_);
 }
 
 void check(const GridOutputOptions& options, const std::string& key) {
@@ -92,7 +93,7 @@ GridOutputImpl::GridOutputImpl(const GridOutputOptions& options) : options_(opti
   ops::FourierOptions fourier{.bands = options.frequency_bands};
   fourier.grid.assign(options.shape.begin(), options.shape.end() - 1);
   positions_ = ops::fourier_positions(fourier);
-  linear_ = register_module("linear", torch::nn::Linear(positions_.width(), options.shape.back()));
+  linear_ = register_module("linear", Linear(positions_.width(), options.shape.back()));
 }
 
 at::Tensor GridOutputImpl::make_queries(int64_t first, int64_t count, const at::Tensor&) {

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
 #include <optional>
 #include <vector>
 
+#include "perceive/nn/linear.h"
 #include "perceive/ops/source.h"
 
 namespace perceive::nn {
@@ -60,7 +60,7 @@ class ClassificationOutputImpl : public OutputAdapter {
 
  private:
   at::Tensor query_;
-  torch::nn::Linear linear_{nullptr};
+  Linear linear_{nullptr};
 };
 TORCH_MODULE(ClassificationOutput);
 
@@ -96,7 +96,7 @@ class TokenOutputImpl : public OutputAdapter {
 
  private:
   at::Tensor query_, embedding_, bias_;
-  torch::nn::Linear linear_{nullptr};
+  Linear linear_{nullptr};
 };
 TORCH_MODULE(TokenOutput);
 
@@ -126,7 +126,7 @@ class GridOutputImpl : public OutputAdapter {
  private:
   GridOutputOptions options_;
   ops::Positions positions_;  // as computed, in float32 on the CPU
-  torch::nn::Linear linear_{nullptr};
+  Linear linear_{nullptr};
 };
 TORCH_MODULE(GridOutput);
 

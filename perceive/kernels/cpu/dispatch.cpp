@@ -42,6 +42,7 @@ const TileKernels& amx_tiles() {
     tiles.forward = amx::forward;
     tiles.backward = amx::backward;
     tiles.product = amx::product;
+    tiles.matmul = amx::matmul;
     tiles.split_rows = amx::split_to_rows;
     tiles.split_columns = amx::split_to_columns;
     tiles.pack_values = amx::pack_values;

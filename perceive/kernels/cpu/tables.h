@@ -24,6 +24,7 @@ namespace amx {
 void forward(const KeyTile& tile, const ForwardBlock& block);
 void backward(const KeyTile& tile, const BackwardBlock& block);
 void product(const Product& p);
+bool matmul(const Matmul& p);
 bool split_to_rows(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts);
 bool split_to_columns(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts);
 void pack_values(const uint16_t* v, int64_t stride, int64_t keys, int64_t width, uint16_t* packed);

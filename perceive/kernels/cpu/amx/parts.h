@@ -53,6 +53,16 @@ inline void put_row(const Parts& first, const Parts& second, int64_t row, uint16
   }
 }
 
+// Puts half of a block: rows of pairs, transposed.
+inline void put_transposed(Integers (&pairs)[kParts][kWidth], int64_t half, uint16_t* block) {
+  for (int64_t p = 0; p < kParts; ++p) {
+    transpose(pairs[p]);
+    for (int64_t i = 0; i < kWidth; ++i) {
+      _mm512_store_si512(block + p * kPart + (half + i) * kStep, reinterpret_cast<__m512i>(pairs[p][i]));
+    }
+  }
+}
+
 // Numbers read within their bounds, zero beyond; and whether all are finite.
 class Reader {
  public:
@@ -67,6 +77,14 @@ class Reader {
  private:
   __mmask16 seen_ = 0;
 };
+
+inline bool finite(const ConstRows& numbers, int64_t rows, int64_t columns) {
+  Reader read;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; c += kWidth) read(numbers.data + r * numbers.stride + c, columns - c);
+  }
+  return read.finite();
+}
 
 // To blocks of a's: 32 rows each, then 32 of the depth; a's rows are those of `numbers`.
 inline bool split_rows(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* to) {
@@ -100,12 +118,7 @@ inline bool split_columns(const ConstRows& numbers, int64_t rows, int64_t depth,
             pairs[p][i] = reinterpret_cast<Integers>(pair_halves(x.part[p], y.part[p]));
           }
         }
-        for (int64_t p = 0; p < kParts; ++p) {
-          transpose(pairs[p]);
-          for (int64_t i = 0; i < kWidth; ++i) {
-            _mm512_store_si512(to + p * kPart + (half + i) * kStep, reinterpret_cast<__m512i>(pairs[p][i]));
-          }
-        }
+        put_transposed(pairs, half, to);
       }
     }
   }
@@ -125,6 +138,28 @@ inline bool split_pairs(const ConstRows& numbers, int64_t depth, int64_t columns
           const Parts first = parts_of(read(from, k < depth ? left : 0));
           put_pairs(first, parts_of(read(from + numbers.stride, k + 1 < depth ? left : 0)), i, half, to);
         }
+      }
+    }
+  }
+  return read.finite();
+}
+
+// The same, of numbers [columns, depth].
+inline bool split_row_pairs(const ConstRows& numbers, int64_t depth, int64_t columns, uint16_t* to) {
+  Reader read;
+  for (int64_t column = 0; column < columns; column += kStep) {
+    for (int64_t d = 0; d < depth; d += kStep, to += kBlock) {
+      for (int64_t half = 0; half < kStep; half += kWidth) {
+        alignas(64) Integers pairs[kParts][kWidth];
+        for (int64_t i = 0; i < kWidth; ++i) {
+          const int64_t row = column + half + i, left = row < columns ? depth - d : 0;
+          const float* const from = numbers.data + row * numbers.stride + d;
+          const Parts x = parts_of(read(from, left)), y = parts_of(read(from + kWidth, left - kWidth));
+          for (int64_t p = 0; p < kParts; ++p) {
+            pairs[p][i] = reinterpret_cast<Integers>(row_halves(x.part[p], y.part[p]));
+          }
+        }
+        put_transposed(pairs, half, to);
       }
     }
   }

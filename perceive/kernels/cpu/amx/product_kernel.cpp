@@ -1,4 +1,4 @@
-// Products of float32 in parts; small ones, and such with NaN or infinities, as on AVX-512.
+// Products of float32 in parts.
 #include <algorithm>
 
 #include "perceive/kernels/cpu/amx/parts.h"
@@ -7,43 +7,48 @@
 namespace perceive::kernels::PERCEIVE_ISA {
 namespace {
 
-constexpr int64_t kDeepest = 512;  // of a layer: its rows stay in the second cache beside b
+// Of b, so much at a time stays in the second cache, and 32 rows of a beside it.
+constexpr int64_t kDeepest = 384, kWidest = 384;
 
 // c, 32 x 32 at most, from the square.
-void put_square(const Product& p, int64_t row, int64_t column) {
-  const int64_t rows = std::min(kStep, p.rows - row);
-  const bool wide = p.columns - column > kWidth;
+void put_square(const Matmul& p, int64_t row, int64_t column) {
+  const int64_t rows = std::min(kStep, p.rows - row), columns = std::min(kStep, p.columns - column);
+  const bool wide = columns > kWidth;
   float* to = p.c.data + row * p.c.stride + column;
-  if (!p.add && rows == kStep) return store_square(to, p.c.stride, wide);
+  if (!p.add && rows == kStep && columns % kWidth == 0) return store_square(to, p.c.stride, wide);
   alignas(64) float sums[kPart];
   store_square(sums, kStep, wide);
   for (int64_t r = 0; r < rows; ++r, to += p.c.stride) {
-    for (int64_t c = 0; c < (wide ? kStep : kWidth); c += kWidth) {
-      const Register sum = load(sums + r * kStep + c);
-      store(to + c, p.add ? sum + load(to + c) : sum);
+    for (int64_t c = 0; c < columns; c += kWidth) {
+      const __mmask16 there = columns - c >= kWidth ? 0xFFFF : (1U << (columns - c)) - 1;
+      __m512 sum = _mm512_load_ps(sums + r * kStep + c);
+      if (p.add) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(there, to + c));
+      _mm512_mask_storeu_ps(to + c, there, sum);
     }
   }
 }
 
-// False where some number is not finite; then nothing has happened.
-bool multiply(const Product& p) {
+// One panel of b.
+bool multiply(const Matmul& p) {
   thread_local Space a_space, b_space;
   const int64_t steps = bf16_steps(p.depth);
-  uint16_t* const a = a_space.take(parts_size(p.rows, p.depth));
   uint16_t* const b = b_space.take(parts_size(p.columns, p.depth));
-  const bool along = p.depth_step == 1;
-  if (!split_pairs(p.b, p.depth, p.columns, b)) return false;
-  if (!(along ? split_rows({p.a, p.row_step}, p.rows, p.depth, a)
-              : split_columns({p.a, p.depth_step}, p.rows, p.depth, a))) {
+  uint16_t* const a = a_space.take(parts_size(kStep, p.depth));
+  if (!(p.column_step == 1 ? split_pairs({p.b, p.b_depth_step}, p.depth, p.columns, b)
+                           : split_row_pairs({p.b, p.column_step}, p.depth, p.columns, b))) {
     return false;
   }
   const Tiles tiles;
   for (int64_t row = 0; row < p.rows; row += kStep) {
+    const int64_t rows = std::min(kStep, p.rows - row);
+    if (!(p.depth_step == 1 ? split_rows({p.a + row * p.row_step, p.row_step}, rows, p.depth, a)
+                            : split_columns({p.a + row * p.row_step, p.depth_step}, rows, p.depth, a))) {
+      return false;
+    }
     for (int64_t column = 0; column < p.columns; column += kStep) {
       zero_square();
       for (int64_t s = 0; s < steps; ++s) {
-        multiply_blocks(a + (row / kStep * steps + s) * kBlock, b + (column / kStep * steps + s) * kBlock,
-                        p.columns - column > kWidth);
+        multiply_blocks(a + s * kBlock, b + (column / kStep * steps + s) * kBlock, p.columns - column > kWidth);
       }
       put_square(p, row, column);
     }
@@ -53,17 +58,42 @@ bool multiply(const Product& p) {
 
 }  // namespace
 
-void product(const Product& whole) {
-  constexpr int64_t kLeast = 24;
-  Product p = whole;
-  if (p.rows < kLeast || p.depth < kLeast || p.columns < kLeast) return avx512::tile_table().product(p);
-  for (int64_t left = whole.depth; left > 0; left -= kDeepest) {
-    p.depth = std::min(left, kDeepest);
-    if (!multiply(p)) avx512::tile_table().product(p);
-    p.a += p.depth * p.depth_step;
-    p.b.data += p.depth * p.b.stride;
-    p.add = true;
+bool matmul(const Matmul& whole) {
+  Matmul panel = whole;
+  for (int64_t column = 0; column < whole.columns; column += kWidest) {
+    panel.columns = std::min(kWidest, whole.columns - column);
+    panel.c.data = whole.c.data + column;
+    panel.add = whole.add;
+    for (int64_t depth = 0; depth < whole.depth; depth += kDeepest) {
+      panel.depth = std::min(kDeepest, whole.depth - depth);
+      panel.a = whole.a + depth * whole.depth_step;
+      panel.b = whole.b + depth * whole.b_depth_step + column * whole.column_step;
+      if (!multiply(panel)) return false;
+      panel.add = true;
+    }
   }
+  return true;
+}
+
+// Small ones, and such with NaN or infinities, as on AVX-512.
+void product(const Product& p) {
+  constexpr int64_t kLeast = 24;
+  const bool along = p.depth_step == 1;
+  if (p.rows < kLeast || p.depth < kLeast || p.columns < kLeast ||
+      !finite({p.a, along ? p.row_step : p.depth_step}, along ? p.rows : p.depth, along ? p.depth : p.rows) ||
+      !finite(p.b, p.depth, p.columns)) {
+    return avx512::tile_table().product(p);
+  }
+  matmul({.a = p.a,
+          .row_step = p.row_step,
+          .depth_step = p.depth_step,
+          .b = p.b.data,
+          .b_depth_step = p.b.stride,
+          .c = p.c,
+          .rows = p.rows,
+          .depth = p.depth,
+          .columns = p.columns,
+          .add = p.add});
 }
 
 bool split_to_rows(const ConstRows& numbers, int64_t rows, int64_t depth, uint16_t* parts) {

@@ -31,7 +31,7 @@ ImageAdapterImpl::ImageAdapterImpl(const ImageAdapterConfig& config) : config_(c
   auto proj = std::make_shared<torch::nn::Module>();
   const auto norm = [](int64_t size) { return torch::nn::LayerNorm(torch::nn::LayerNormOptions({size})); };
   before_ = proj->register_module("0", norm(width));
-  linear_ = proj->register_module("1", torch::nn::Linear(width, config.embed_dim));
+  linear_ = proj->register_module("1", nn::Linear(width, config.embed_dim));
   after_ = proj->register_module("2", norm(config.embed_dim));
   register_module("proj", proj);
 }

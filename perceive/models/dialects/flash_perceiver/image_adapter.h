@@ -1,11 +1,11 @@
 // ImageAdapter of flash-perceiver 0.2.0: a picture as a row of tokens.
 #pragma once
 
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
 #include "perceive/models/dialects/flash_perceiver/encodings.h"
+#include "perceive/nn/linear.h"
 
 namespace perceive::models::flash_perceiver {
 
@@ -37,7 +37,7 @@ class ImageAdapterImpl : public torch::nn::Module {
   int64_t patch_[2] = {1, 1};
   std::shared_ptr<Encoding> encoding_;
   torch::nn::LayerNorm before_{nullptr}, after_{nullptr};
-  torch::nn::Linear linear_{nullptr};
+  nn::Linear linear_{nullptr};
 };
 TORCH_MODULE(ImageAdapter);
 

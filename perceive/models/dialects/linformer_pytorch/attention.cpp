@@ -10,11 +10,12 @@
 #include "perceive/io/names.h"
 #include "perceive/nn/heads.h"
 #include "perceive/nn/seed.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::models::linformer_pytorch {
 namespace {
 
-at::Tensor weight_of(const std::vector<torch::nn::Linear>& linears) {
+at::Tensor weight_of(const std::vector<nn::Linear>& linears) {
   std::vector<at::Tensor> weights;
   for (const auto& linear : linears) weights.push_back(linear->weight);
   return at::cat(weights);
@@ -73,9 +74,7 @@ MHAttentionImpl::MHAttentionImpl(const MHAttentionOptions& options, const EF& e,
                     "E_proj and F_proj must be given with layerwise sharing");
 
   const auto heads = register_module("heads", std::make_shared<torch::nn::Module>());
-  const auto linear = [&] {
-    return torch::nn::Linear(torch::nn::LinearOptions(options.channels, options.dim).bias(false));
-  };
+  const auto linear = [&] { return nn::Linear(torch::nn::LinearOptions(options.channels, options.dim).bias(false)); };
   for (int64_t j = 0; j < options.nhead; ++j) {
     const auto head = heads->register_module(std::to_string(j), std::make_shared<torch::nn::Module>());
     const bool own = sharing == Sharing::none;
@@ -95,10 +94,10 @@ MHAttentionImpl::MHAttentionImpl(const MHAttentionOptions& options, const EF& e,
   }
   const int64_t width = options.dim * options.nhead;
   if (const auto between = options.w_o_intermediate_dim) {
-    w_o_1_ = register_module("w_o_1", torch::nn::Linear(width, *between));
-    w_o_2_ = register_module("w_o_2", torch::nn::Linear(*between, options.channels));
+    w_o_1_ = register_module("w_o_1", nn::Linear(width, *between));
+    w_o_2_ = register_module("w_o_2", nn::Linear(*between, options.channels));
   } else {
-    w_o_ = register_module("w_o", torch::nn::Linear(width, options.channels));
+    w_o_ = register_module("w_o", nn::Linear(width, options.channels));
   }
 }
 
@@ -111,8 +110,8 @@ void MHAttentionImpl::set_causal_mask(const at::Tensor& mask) {
 at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options,
                                         Weights* weights) {
   if (weights || causal_mask_.defined()) {
-    const auto k = nn::split_heads(at::linear(context, weight_of(to_k_)), options_.nhead);
-    const auto v = nn::split_heads(at::linear(context, weight_of(to_v_)), options_.nhead);
+    const auto k = nn::split_heads(ops::linear(context, weight_of(to_k_)), options_.nhead);
+    const auto v = nn::split_heads(ops::linear(context, weight_of(to_v_)), options_.nhead);
     const bool triangular = options_.causal_rows.has_value() && !causal_mask_.defined();
     const auto mask = as_mask(triangular ? triangle(q.size(2), k.size(2), q.device()) : causal_mask_, q);
     if (weights) weights->push_back(weights_of(q, k, mask));
@@ -207,7 +206,7 @@ at::Tensor MHAttentionImpl::attend(const at::Tensor& x, const at::Tensor& mask, 
     options.dropout = options_.dropout;
     options.seed = nn::draw_seed();
   }
-  const auto q = nn::split_heads(at::linear(x, weight_of(to_q_)), options_.nhead);
+  const auto q = nn::split_heads(ops::linear(x, weight_of(to_q_)), options_.nhead);
   at::Tensor output;
   if (options_.full_attention) {
     output = attend_full(q, to[0], options, weights);

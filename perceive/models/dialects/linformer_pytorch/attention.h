@@ -4,7 +4,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
 #include <optional>
@@ -12,6 +11,7 @@
 
 #include "perceive/models/dialects/linformer_pytorch/parts.h"
 #include "perceive/models/dialects/linformer_pytorch/projection.h"
+#include "perceive/nn/linear.h"
 #include "perceive/ops/attend.h"
 
 namespace perceive::models::linformer_pytorch {
@@ -61,8 +61,8 @@ class MHAttentionImpl : public torch::nn::Module {
 
   MHAttentionOptions options_;
   std::vector<EF> e_, f_;  // one for all heads, or one for each
-  std::vector<torch::nn::Linear> to_q_, to_k_, to_v_;
-  torch::nn::Linear w_o_{nullptr}, w_o_1_{nullptr}, w_o_2_{nullptr};
+  std::vector<nn::Linear> to_q_, to_k_, to_v_;
+  nn::Linear w_o_{nullptr}, w_o_1_{nullptr}, w_o_2_{nullptr};
   at::Tensor causal_mask_;
 };
 TORCH_MODULE(MHAttention);

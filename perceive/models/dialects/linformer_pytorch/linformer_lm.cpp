@@ -34,10 +34,10 @@ LinformerLMImpl::LinformerLMImpl(const LinformerLMConfig& config) : config_(conf
   } else {
     const auto wrapped = register_module("linformer", std::make_shared<torch::nn::Module>());
     wrapped->register_module("fn", linformer_.ptr());
-    project_in_ = wrapped->register_module("project_in", torch::nn::Linear(width, config.channels));
-    project_out_ = wrapped->register_module("project_out", torch::nn::Linear(config.channels, width));
+    project_in_ = wrapped->register_module("project_in", nn::Linear(width, config.channels));
+    project_out_ = wrapped->register_module("project_out", nn::Linear(config.channels, width));
   }
-  if (!config.return_emb) to_logits_ = register_module("to_logits", torch::nn::Linear(width, config.num_tokens));
+  if (!config.return_emb) to_logits_ = register_module("to_logits", nn::Linear(width, config.num_tokens));
 }
 
 at::Tensor LinformerLMImpl::forward(const at::Tensor& ids, const Extras& extras) {

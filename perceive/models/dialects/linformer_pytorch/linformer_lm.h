@@ -8,6 +8,7 @@
 #include <torch/nn/pimpl.h>
 
 #include "perceive/models/dialects/linformer_pytorch/linformer.h"
+#include "perceive/nn/linear.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -25,7 +26,7 @@ class LinformerLMImpl : public torch::nn::Module {
   torch::nn::Embedding to_token_emb_{nullptr};
   PositionalEmbedding pos_emb_{nullptr};
   Linformer linformer_{nullptr};
-  torch::nn::Linear project_in_{nullptr}, project_out_{nullptr}, to_logits_{nullptr};
+  nn::Linear project_in_{nullptr}, project_out_{nullptr}, to_logits_{nullptr};
 };
 TORCH_MODULE(LinformerLM);
 

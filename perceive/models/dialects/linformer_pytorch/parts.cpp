@@ -11,8 +11,8 @@
 namespace perceive::models::linformer_pytorch {
 
 FeedForwardImpl::FeedForwardImpl(const FeedForwardOptions& options) : options_(options) {
-  w_1_ = register_module("w_1", torch::nn::Linear(options.input_channels, options.hidden_channels));
-  w_2_ = register_module("w_2", torch::nn::Linear(options.hidden_channels, options.output_channels));
+  w_1_ = register_module("w_1", nn::Linear(options.input_channels, options.hidden_channels));
+  w_2_ = register_module("w_2", nn::Linear(options.hidden_channels, options.output_channels));
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
@@ -25,7 +25,7 @@ at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
 ResidualImpl::ResidualImpl(std::shared_ptr<torch::nn::Module> fn, int64_t input_channels, int64_t output_channels) {
   register_module("fn", std::move(fn));
   if (input_channels != output_channels) {
-    resample_ = register_module("resample", torch::nn::Linear(input_channels, output_channels));
+    resample_ = register_module("resample", nn::Linear(input_channels, output_channels));
   }
   norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({output_channels})));
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
@@ -14,6 +13,7 @@
 
 #include "perceive/models/dialects/linformer_pytorch/config.h"
 #include "perceive/nn/checkpoint.h"
+#include "perceive/nn/linear.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -35,7 +35,7 @@ class FeedForwardImpl : public torch::nn::Module {
 
  private:
   FeedForwardOptions options_;
-  torch::nn::Linear w_1_{nullptr}, w_2_{nullptr};
+  nn::Linear w_1_{nullptr}, w_2_{nullptr};
 };
 TORCH_MODULE(FeedForward);
 
@@ -46,7 +46,7 @@ class ResidualImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x, const at::Tensor& y);
 
  private:
-  torch::nn::Linear resample_{nullptr};
+  nn::Linear resample_{nullptr};
   torch::nn::LayerNorm norm_{nullptr};
 };
 TORCH_MODULE(Residual);

@@ -9,6 +9,7 @@
 #include "perceive/nn/heads.h"
 #include "perceive/nn/seed.h"
 #include "perceive/ops/attend.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::models::linformer_pytorch {
 TruncatedAttentionImpl::TruncatedAttentionImpl(const TruncatedLinformerConfig& config)
@@ -17,15 +18,15 @@ TruncatedAttentionImpl::TruncatedAttentionImpl(const TruncatedLinformerConfig& c
   const auto heads = register_module("heads", std::make_shared<torch::nn::Module>());
   for (int64_t j = 0; j < config.nhead; ++j) {
     const auto head = heads->register_module(std::to_string(j), std::make_shared<torch::nn::Module>());
-    const auto map = [&](const char* name) { return head->register_module(name, torch::nn::Linear(width, width)); };
+    const auto map = [&](const char* name) { return head->register_module(name, nn::Linear(width, width)); };
     auto w_k = map("w_k"), w_q = map("w_q"), w_v = map("w_v");
     of_head_.push_back({w_k, w_q, w_v});
   }
-  w_o_ = register_module("w_o", torch::nn::Linear(width * config.nhead, config.channels));
+  w_o_ = register_module("w_o", nn::Linear(width * config.nhead, config.channels));
   const auto without_bias = torch::nn::LinearOptions(config.channels, width).bias(false);
-  to_q_ = register_module("to_q", torch::nn::Linear(without_bias));
-  to_k_ = register_module("to_k", torch::nn::Linear(without_bias));
-  to_v_ = register_module("to_v", torch::nn::Linear(without_bias));
+  to_q_ = register_module("to_q", nn::Linear(without_bias));
+  to_k_ = register_module("to_k", nn::Linear(without_bias));
+  to_v_ = register_module("to_v", nn::Linear(without_bias));
 }
 
 TruncatedAttentionImpl::Maps TruncatedAttentionImpl::maps(Which which) const {
@@ -39,7 +40,7 @@ TruncatedAttentionImpl::Maps TruncatedAttentionImpl::maps(Which which) const {
 
 at::Tensor TruncatedAttentionImpl::heads(Which which, const at::Tensor& x) const {
   const auto [weight, bias] = maps(which);
-  return nn::split_heads(at::linear(x, weight.flatten(0, 1), bias.flatten()), config_.nhead);
+  return nn::split_heads(ops::linear(x, weight.flatten(0, 1), bias.flatten()), config_.nhead);
 }
 
 std::vector<at::Tensor> TruncatedAttentionImpl::keys_and_values(const at::Tensor& x) {

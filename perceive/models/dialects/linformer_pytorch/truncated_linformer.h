@@ -4,7 +4,6 @@
 #pragma once
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
@@ -15,6 +14,7 @@
 
 #include "perceive/models/dialects/linformer_pytorch/config.h"
 #include "perceive/models/dialects/linformer_pytorch/parts.h"
+#include "perceive/nn/linear.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -40,8 +40,8 @@ class TruncatedAttentionImpl : public torch::nn::Module {
 
   TruncatedLinformerConfig config_;
   bool absorbs_;
-  std::vector<std::array<torch::nn::Linear, 3>> of_head_;  // w_k, w_q, w_v
-  torch::nn::Linear w_o_{nullptr}, to_q_{nullptr}, to_k_{nullptr}, to_v_{nullptr};
+  std::vector<std::array<nn::Linear, 3>> of_head_;  // w_k, w_q, w_v
+  nn::Linear w_o_{nullptr}, to_q_{nullptr}, to_k_{nullptr}, to_v_{nullptr};
 };
 TORCH_MODULE(TruncatedAttention);
 

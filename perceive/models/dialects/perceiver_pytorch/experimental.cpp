@@ -25,8 +25,8 @@ class LinearAttention : public torch::nn::Module {
   LinearAttention(int64_t channels, double dropout)
       : norm_(register_module("norm", norm_of(channels))),
         query_key_value_(register_module(
-            "query_key_value", torch::nn::Linear(torch::nn::LinearOptions(channels, 3 * kHeads * kWidth).bias(false)))),
-        output_(register_module("output", torch::nn::Linear(kHeads * kWidth, channels))),
+            "query_key_value", nn::Linear(torch::nn::LinearOptions(channels, 3 * kHeads * kWidth).bias(false)))),
+        output_(register_module("output", nn::Linear(kHeads * kWidth, channels))),
         dropout_(dropout) {}
   at::Tensor forward(const at::Tensor& x) {
     const auto parts = query_key_value_->forward(norm_->forward(x)).chunk(3, -1);
@@ -41,7 +41,7 @@ class LinearAttention : public torch::nn::Module {
   static constexpr int64_t kHeads = 4, kWidth = 64;
 
   torch::nn::LayerNorm norm_;
-  torch::nn::Linear query_key_value_, output_;
+  nn::Linear query_key_value_, output_;
   double dropout_;
 };
 
@@ -98,14 +98,14 @@ class TwoWayModel : public torch::nn::Module {
     const auto& model = options.latents;
     const int64_t channels = model.latent_channels;
     latents_ = register_parameter("latents", nn::learned_array(*model.num_latents, channels));
-    data_proj_ = register_module("data_proj", torch::nn::Linear(options.width, options.width));
+    data_proj_ = register_module("data_proj", nn::Linear(options.width, options.width));
     for (int64_t i = 0; i < model.stack.depth; ++i) {
       const bool shared = i > 1 && model.stack.tying != nn::WeightTying::none;
       auto layer = shared ? layers_.back() : std::make_shared<TwoWayLayer>(options);
       layers_.push_back(register_module("layer" + std::to_string(i), layer));
     }
     norm_ = register_module("norm", norm_of(channels));
-    linear_ = register_module("linear", torch::nn::Linear(channels, model.pool->channels));
+    linear_ = register_module("linear", nn::Linear(channels, model.pool->channels));
   }
 
   at::Tensor forward(const at::Tensor& given, const at::Tensor& mask) {
@@ -121,7 +121,7 @@ class TwoWayModel : public torch::nn::Module {
 
  private:
   at::Tensor latents_;
-  torch::nn::Linear data_proj_{nullptr}, linear_{nullptr};
+  nn::Linear data_proj_{nullptr}, linear_{nullptr};
   torch::nn::LayerNorm norm_{nullptr};
   std::vector<std::shared_ptr<TwoWayLayer>> layers_;
 };
