@@ -87,9 +87,12 @@ void configure(Task& task, const std::vector<core::Value>& arguments) {
     const auto root = text_at(values, {"trainer", "default_root_dir"}).value_or(task.run().trainer.default_root_dir);
     const auto name = text_at(values, {"trainer", "name"}).value_or(task.run_name());
     const auto folder = train::find_checkpoint(*checkpoint, std::filesystem::path(root) / name);
-    const auto file = folder / "state.json";
-    const auto state = core::parse_json(io::read_file(file), file.string());
-    if (state.contains("config")) core::assign(task.options(), core::value_of(state.at("config"), file.string()));
+    std::error_code error;
+    if (std::filesystem::is_directory(folder, error)) {
+      const auto file = folder / "state.json";
+      const auto state = core::parse_json(io::read_file(file), file.string());
+      if (state.contains("config")) core::assign(task.options(), core::value_of(state.at("config"), file.string()));
+    }
     // From here on the very checkpoint, whatever other runs begin meanwhile.
     for (const auto& value : values) core::assign(task.options(), value);
     task.run().ckpt_path = folder.string();

@@ -42,6 +42,7 @@ train::RunInfo info_of(Task& task) {
 
 // The folder of the run that a checkpoint lies in, or nothing.
 std::optional<fs::path> run_folder_of(const fs::path& checkpoint) {
+  if (checkpoint.empty()) return std::nullopt;  // another program's
   auto folder = checkpoint.lexically_normal().parent_path().parent_path();
   if (folder.empty()) folder = fs::absolute(checkpoint).lexically_normal().parent_path().parent_path();
   std::error_code error;

@@ -155,15 +155,7 @@ Source weights_of(const std::string& checkpoint) {
   std::error_code error;
   auto file = fs::path(checkpoint);
   if (fs::is_directory(file, error)) file = train::find_checkpoint(checkpoint, ".") / "model.safetensors";
-  Source source{io::load_tensors(file), file.string()};
-  // Lightning's names stand behind the model's own.
-  constexpr std::string_view kPrefix = "model.";
-  const auto has = [&](const auto& item) { return item.first.starts_with(kPrefix); };
-  if (!std::all_of(source.tensors.begin(), source.tensors.end(), has)) return source;
-  io::Tensors inner;
-  for (auto& [name, tensor] : source.tensors) inner.emplace(name.substr(kPrefix.size()), tensor);
-  source.tensors = std::move(inner);
-  return source;
+  return {io::without_wrapper(io::load_tensors(file)), file.string()};
 }
 
 // The names of encoders in the dialect's masked language model and classifier; native models have the same in both.

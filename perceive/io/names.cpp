@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -78,6 +80,15 @@ std::string listed(const char* title, const std::vector<std::string>& items) {
 }
 
 }  // namespace
+
+Tensors without_wrapper(Tensors tensors) {
+  constexpr std::string_view kPrefix = "model.";
+  const auto wrapped = [&](const auto& item) { return item.first.starts_with(kPrefix); };
+  if (tensors.empty() || !std::all_of(tensors.begin(), tensors.end(), wrapped)) return tensors;
+  Tensors inner;
+  for (auto& [name, tensor] : tensors) inner.emplace(name.substr(kPrefix.size()), tensor);
+  return inner;
+}
 
 Tensors named_tensors(const torch::nn::Module& module) {
   Tensors tensors;

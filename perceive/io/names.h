@@ -18,6 +18,10 @@ Tensors distinct_tensors(const torch::nn::Module& module);
 // ones).
 std::vector<at::Tensor> distinct_parameters(const torch::nn::Module& module);
 
+// Of a state dict whose names all begin with `model.`, as Lightning's where that is the module's attribute: the names
+// behind it. Any other as it is.
+Tensors without_wrapper(Tensors tensors);
+
 // Copies `tensors` into the module, which may name a shared tensor once or under every name. Throws core::FileError
 // that lists every missing, unexpected, misshapen or otherwise unusable name, said to come from `origin`; the module is
 // then as it was. Values of another dtype are converted, where the kinds allow it (float to float, never float to int);

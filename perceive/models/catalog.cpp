@@ -10,6 +10,7 @@
 #include "perceive/core/config.h"
 #include "perceive/core/error.h"
 #include "perceive/core/text.h"
+#include "perceive/io/names.h"
 #include "perceive/models/dialects/flash_perceiver/classes.h"
 #include "perceive/models/dialects/linformer_pytorch/classes.h"
 #include "perceive/models/dialects/perceiver_io/classes.h"
@@ -99,6 +100,11 @@ LoadedModel load_model(const nlohmann::json& description, const std::string& ori
   result.version = version_of(*result.model_class, description, origin);
   const bool train = description.contains("train") && description.at("train").is_boolean() && description.at("train");
   if (description.contains("train") && !description.at("train").is_boolean()) fail("train: expected true or false");
+
+  // Those of the originals may come from Lightning; the native classes have names of their own.
+  std::optional<io::Tensors> inner;
+  if (weights && !result.model_class->name.starts_with("perceive."))
+    weights = &inner.emplace(io::without_wrapper(*weights));
 
   const auto arguments = result.model_class->arguments();
   core::assign(arguments->options(), core::value_of(as_configuration(object("args")), origin + ": args"));

@@ -108,6 +108,8 @@ void RunFolder::write_config(const std::string& yaml, int64_t step) const {
 
 fs::path find_checkpoint(const std::string& which, const fs::path& parent) {
   if (which != "last" && which != "best") {
+    std::error_code error;
+    if (fs::is_regular_file(which, error)) return which;
     fs::path folder = which;
     if (!folder.has_filename()) folder = folder.parent_path();
     if (is_checkpoint(folder)) return folder;

@@ -31,7 +31,7 @@ class RunFolder {
   io::FolderLock lock_;
 };
 
-// The checkpoint that `which` names: a folder, or `last` or `best` of the newest run under `parent` that has one. A
+// The checkpoint that `which` names: a folder, a file of another program (PyTorch Lightning's .ckpt, safetensors), or `last` or `best` of the newest run under `parent` that has one. A
 // run's folder stands for its last. Throws core::FileError that says what was looked for.
 std::filesystem::path find_checkpoint(const std::string& which, const std::filesystem::path& parent);
 

@@ -36,6 +36,13 @@ FitResult Trainer::fit(Learner& learner, const data::DataModule& data, const Opt
   if (options_.detect_anomaly) anomaly.emplace();
   std::optional<std::filesystem::path> checkpoint;
   if (!ckpt_path.empty()) checkpoint = find_checkpoint(ckpt_path, runs());
+  std::error_code error;
+  if (checkpoint && std::filesystem::is_regular_file(*checkpoint, error)) {
+    throw core::ConfigError(fmt::format(
+        "ckpt_path: {} holds weights, but not where a run of ours was; validate, test and predict take it, and fit "
+        "begins with such weights where the model has clf_ckpt or mlm_ckpt",
+        checkpoint->string()));
+  }
   Fit fit(learner, data, options_, info_, optimizer, schedule);
   FitResult result;
   try {
@@ -57,6 +64,12 @@ Trainer::Loaded Trainer::load(Learner& learner, const std::string& ckpt_path) co
   in_precision(learner.module(), options_.precision);
   if (ckpt_path.empty()) return {};
   const auto folder = find_checkpoint(ckpt_path, runs());
+  std::error_code error;
+  if (std::filesystem::is_regular_file(folder, error)) {
+    const auto tensors = io::without_wrapper(io::load_tensors(folder));
+    for (const auto& notice : io::load_into(learner.module(), tensors, folder.string())) core::log_warning(notice);
+    return {};
+  }
   const io::Checkpoint checkpoint = io::load_model(folder);
   for (const auto& notice : io::load_into(learner.module(), checkpoint.model, folder.string())) {
     core::log_warning(notice);

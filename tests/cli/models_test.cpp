@@ -246,6 +246,20 @@ TEST(Convert, MakesANativeModelOfTheSameNumbers) {
                            1e-12, 1e-12));
 }
 
+TEST(Run, TakesTheStateDictOfAModuleThatHoldsTheModel) {
+  const Files files;
+  io::Tensors wrapped;
+  for (const auto& [name, tensor] : io::load_tensors(files.path("W"))) wrapped.emplace("model." + name, tensor);
+  io::save_tensors(files.path("L.ckpt"), wrapped);
+  for (const auto* weights : {"W", "L.ckpt"}) {
+    const auto run = perceive({"run", "--model", files.m(), "--weights", files.path(weights), "--inputs",
+                               files.path("IN"), "--outputs", files.path(std::string("of_") + weights)});
+    ASSERT_EQ(run.code, 0) << run.err;
+  }
+  EXPECT_TRUE(
+      io::load_tensors(files.path("of_W")).at("output").equal(io::load_tensors(files.path("of_L.ckpt")).at("output")));
+}
+
 TEST(Convert, RenamesBetweenVersions) {
   const Folder folder;
   const auto path = [&](const char* name) { return (folder / name).string(); };

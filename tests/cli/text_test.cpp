@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "perceive/io/tensors.h"
 #include "tests/cli/tiny_text.h"
 
@@ -17,6 +19,11 @@ using Words = std::vector<std::string>;
 struct Text : testing::Test {
   Text() { write_tiny_reviews(data); }
   Ended fit(const std::string& task, const Words& more) const { return perceive(tiny_text(task, data, logs, more)); }
+  Words fit_words(const std::string& task, const Words& more) const { return tiny_text(task, data, logs, more); }
+  static Words replaced(Words words, const std::string& from, const std::string& to) {
+    std::replace(words.begin(), words.end(), from, to);
+    return words;
+  }
   std::string run(const std::string& task, int version = 0) const {
     return (logs / (task + "/version_" + std::to_string(version))).string();
   }
@@ -98,6 +105,14 @@ TEST_F(Text, AClassifierBeginsWithAPretrainedEncoder) {
   EXPECT_TRUE(io::load_tensors(run("seq_clf", 2) + "/checkpoints/last/model.safetensors")
                   .at("0.latent")
                   .equal(pretrained.at("encoder.latent")));
+  // A checkpoint of another program, with the configuration on the command line.
+  const auto validated = fit_words("mlm", {"--ckpt_path=" + file, "--seed_everything=1"});
+  const auto theirs_validated = perceive(replaced(validated, "fit", "validate"));
+  ASSERT_EQ(theirs_validated.code, 0) << theirs_validated.err;
+  EXPECT_THAT(theirs_validated.out, HasSubstr("val_loss="));
+  const auto resumed = perceive(validated);
+  EXPECT_EQ(resumed.code, 2) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("holds weights, but not where a run of ours was"));
   // What it began with is not asked for again.
   std::filesystem::rename(run("seq_clf"), run("seq_clf", 7));
   EXPECT_EQ(perceive({"seq_clf", "test", "--ckpt_path=" + run("seq_clf", 1)}).code, 0);
@@ -126,6 +141,8 @@ TEST_F(Text, NativeModelsDoTheSame) {
   };
   const auto ended = perceive(begin("mlm") + model);
   ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("texts have more than 64 tokens and were cut"),
+                               HasSubstr("examples to train with: all of them are one smaller batch")));
   const auto first = perceive({"mlm", "validate", "--ckpt_path=" + run("mlm"), "--seed_everything=1"});
   const auto second = perceive({"mlm", "validate", "--ckpt_path=" + run("mlm"), "--seed_everything=2"});
   EXPECT_THAT(first.out, HasSubstr("val_loss="));
