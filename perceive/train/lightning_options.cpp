@@ -97,6 +97,14 @@ std::vector<Value::Entry> callbacks(Value value) {
 // A logger's own options: where runs lie. Its class says no more than that there is to be one.
 std::vector<Value::Entry> logger(const Value::Entry& given) {
   const std::map<std::string, const char*> ours{{"save_dir", "default_root_dir"}, {"name", "name"}};
+  // What TensorBoardLogger has by itself, and what changes nothing here.
+  const std::multimap<std::string, std::string> nothing{
+      {"log_graph", "false"}, {"default_hp_metric", "true"}, {"default_hp_metric", "false"}, {"prefix", ""}};
+  const auto says_nothing = [&](const Value::Entry& entry) {
+    const auto [begin, end] = nothing.equal_range(entry.key);
+    const auto text = text_of(entry.value);
+    return text == "null" || std::any_of(begin, end, [&](const auto& item) { return item.second == text; });
+  };
   std::vector<Value::Entry> entries;
   for (const auto& entry : given.value.entries) {
     const auto found = ours.find(entry.key);
@@ -104,15 +112,31 @@ std::vector<Value::Entry> logger(const Value::Entry& given) {
       entries.push_back({found->second, entry.origin, entry.value});
     } else if (entry.key == "init_args") {
       for (auto& inner : logger(entry)) entries.push_back(std::move(inner));
-    } else if (entry.key != "class_path" && text_of(entry.value) != "null") {
+    } else if (entry.key != "class_path" && !says_nothing(entry)) {
       refuse(entry.origin, "trainer.logger." + entry.key, "runs are numbered, and all that a logger may have is there");
     }
   }
   return entries;
 }
 
+// Values that are no single word, where ours is one.
+void refuse_forms(const Value::Entry& entry, const std::string& option) {
+  Value value = entry.value;
+  open(value);
+  const auto found = refused_forms().find(option);
+  if (found == refused_forms().end()) return;
+  if (value.kind == Kind::list || value.kind == Kind::map) {
+    refuse(entry.origin, "a list or mapping for " + option, found->second);
+  }
+  const auto text = text_of(value).value_or("");
+  if (text.ends_with("Logger") && !other_words().contains({option, last_part(text)})) {
+    refuse(entry.origin, option + "=" + text, found->second);
+  }
+}
+
 // The entry in our words, or nothing where it has no meaning here.
 std::optional<Value::Entry> translated(Value::Entry entry, const std::string& option) {
+  refuse_forms(entry, option);
   const auto text = text_of(entry.value);
   if (const auto foreign = foreign_options().find(option); foreign != foreign_options().end()) {
     const auto& nothing = foreign->second.nothing;

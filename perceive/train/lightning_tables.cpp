@@ -87,6 +87,8 @@ const std::map<std::pair<std::string, std::string>, const char*>& other_words() 
       {{"trainer.deterministic", "null"}, "false"},
       {{"trainer.devices", "null"}, "auto"},
       {{"trainer.devices", "-1"}, "auto"},
+      {{"trainer.fast_dev_run", "0"}, "false"},
+      {{"trainer.fast_dev_run", "1"}, "true"},
       {{"trainer.gradient_clip_algorithm", "null"}, "norm"},
       {{"trainer.limit_predict_batches", "null"}, "1.0"},
       {{"trainer.limit_test_batches", "null"}, "1.0"},
@@ -100,6 +102,16 @@ const std::map<std::pair<std::string, std::string>, const char*>& other_words() 
       {{"trainer.checkpoint.save_last", "null"}, "true"},
   };
   return words;
+}
+
+const std::map<std::string, const char*>& refused_forms() {
+  static const std::map<std::string, const char*> reasons{
+      {"trainer.accumulate_grad_batches", "one number serves the whole run"},
+      {"trainer.devices", "one process trains on the whole CPU; say 1 or auto"},
+      {"trainer.logger", "all runs are logged as CSV and for TensorBoard; say true or false"},
+      {"trainer.max_time", "say it as DD:HH:MM:SS"},
+  };
+  return reasons;
 }
 
 const std::map<std::string, const char*>& refused_classes() {

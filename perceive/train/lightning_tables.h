@@ -21,6 +21,9 @@ const std::map<std::string, Foreign>& foreign_options();
 // default.
 const std::map<std::pair<std::string, std::string>, const char*>& other_words();
 
+// Why an option of ours, one word, cannot be a list or a mapping, or another class.
+const std::map<std::string, const char*>& refused_forms();
+
 // Classes of torch that cannot be had, and why.
 const std::map<std::string, const char*>& refused_classes();
 

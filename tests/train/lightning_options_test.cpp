@@ -183,6 +183,26 @@ TEST(LightningOptions, EveryOptionOfTheTrainerWorksOrIsRefusedWithAReason) {
   expect_refused_option("track_grad_norm", "2", "gradient norms are not logged");
   expect_refused_option("multiple_trainloader_mode", "min_size", "there is one loader");
   expect_refused_option("stochastic_weight_avg", "true", "weights are not averaged");
+  EXPECT_TRUE(read({"--trainer.fast_dev_run=1"}).trainer.fast_dev_run);
+  const auto expect_refused_form = [](const std::string& option, const std::string& value, const std::string& why) {
+    expect_refused("--trainer." + option + "=" + value,
+                   "a list or mapping for trainer." + option + " is not supported: " + why);
+  };
+  expect_refused_form("devices", "[0, 1]", "one process trains on the whole CPU");
+  expect_refused_form("max_time", "{hours: 1}", "say it as DD:HH:MM:SS");
+  expect_refused_form("accumulate_grad_batches", "{0: 2}", "one number serves the whole run");
+  expect_refused_form("logger", "[TensorBoardLogger]", "all runs are logged as CSV and for TensorBoard");
+  expect_refused("--trainer.logger=pytorch_lightning.loggers.WandbLogger",
+                 "trainer.logger=pytorch_lightning.loggers.WandbLogger is not supported: all runs are logged");
+}
+
+TEST(LightningOptions, ALoggerMaySayWhatItSaysByItself) {
+  const auto o = read_file(
+      "trainer:\n  logger:\n    class_path: pytorch_lightning.loggers.TensorBoardLogger\n    init_args:\n"
+      "      save_dir: logs\n      name: mlm\n      version: null\n      log_graph: false\n"
+      "      default_hp_metric: true\n      prefix: ''\n      sub_dir: null\n");
+  EXPECT_EQ(o.trainer.name, "mlm");
+  expect_refused("--trainer.logger.log_graph=true", "trainer.logger.log_graph is not supported");
 }
 
 TEST(LightningOptions, CallbacksBecomeOptions) {
