@@ -36,6 +36,15 @@ void check(const TextFormatOptions& o, double val_split) {
   }
 }
 
+std::shared_ptr<const Tokens> encoded_texts(const Texts& texts, const Tokenizer& by, const EncodeOptions& options) {
+  auto tokens = std::make_shared<const Tokens>(encode(texts, by, options));
+  if (tokens->cut > 0) {
+    core::log_info(fmt::format("{} of {} texts have more than {} tokens and were cut; max_seq_len sets how many",
+                               tokens->cut, texts.size(), options.length));
+  }
+  return tokens;
+}
+
 }  // namespace
 
 struct TextDataModule::State {
@@ -90,8 +99,7 @@ struct TextDataModule::State {
     Encoded made;  // kept once it is whole
     const auto [texts, labels] = data.read(part);
     if (texts) {
-      made.tokens = std::make_shared<const Tokens>(
-          data::encode(*texts, by, {.length = options.max_seq_len, .split = manner.split}));
+      made.tokens = encoded_texts(*texts, by, {.length = options.max_seq_len, .split = manner.split});
       if (!labels.empty()) made.labels = at::tensor(labels, at::kLong);
     }
     return encoded[part] = std::move(made);
@@ -170,8 +178,7 @@ std::shared_ptr<const Tokenizer> TextDataModule::tokenizer() const {
 std::unique_ptr<Loader> TextDataModule::loader_of(const Texts& texts) const {
   const auto by = tokenizer();
   State::Encoded given;
-  given.tokens =
-      std::make_shared<const Tokens>(encode(texts, *by, {.length = state_->options.max_seq_len, .progress = false}));
+  given.tokens = encoded_texts(texts, *by, {.length = state_->options.max_seq_len, .progress = false});
   return state_->loader(state_->dataset(given), false);
 }
 

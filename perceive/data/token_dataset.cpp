@@ -25,12 +25,19 @@ struct Part {
   std::vector<int32_t> ids;
   std::vector<int64_t> lengths;  // of the examples
   double whole_bytes = 0, whole_tokens = 0;
+  int64_t cut = 0;
 };
 
 void add(const std::string& text, const Tokenizer& tokenizer, const EncodeOptions& options, Part& part) {
-  const auto ids = tokenizer.encode(text, options.split ? kNoLimit : options.length);
+  // One more tells whether there are more.
+  auto ids = tokenizer.encode(text, options.split ? kNoLimit : options.length + 1);
+  const bool cut = !options.split && static_cast<int64_t>(ids.size()) > options.length;
+  if (cut) {
+    ids.resize(options.length);
+    ++part.cut;
+  }
   const auto count = static_cast<int64_t>(ids.size());
-  if (options.split || count < options.length) {
+  if (!cut) {
     part.whole_bytes += static_cast<double>(text.size());
     part.whole_tokens += static_cast<double>(count);
   }
@@ -81,6 +88,7 @@ Tokens encode(const Texts& texts, const Tokenizer& tokenizer, const EncodeOption
     for (const int64_t length : part.lengths) tokens.ends.push_back(end += length);
     whole_bytes += part.whole_bytes;
     whole_tokens += part.whole_tokens;
+    tokens.cut += part.cut;
   }
   tokens.bytes_per_token = whole_tokens > 0 ? whole_bytes / whole_tokens : 0;
   tokens.ids = at::empty({end}, at::kInt);

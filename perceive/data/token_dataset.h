@@ -16,6 +16,7 @@ struct Tokens {
   std::vector<int64_t> ends;  // of each example in `ids`; it begins where the one before ends
   // Bytes of text that a token stands for, on average; 0 where no text was encoded whole.
   double bytes_per_token = 0;
+  int64_t cut = 0;  // texts that were longer than allowed
 };
 
 struct EncodeOptions {

@@ -27,6 +27,13 @@ std::string grouped(int64_t number) {
 std::unique_ptr<data::Loader> training_loader(const data::DataModule& data) {
   auto loader = data.train();
   if (!loader) throw core::ConfigError("the data has no part to train with");
+  const int64_t examples = loader->dataset().size(), batch = loader->options().batch_size;
+  if (examples < batch) {
+    core::log_warning(
+        fmt::format("data.batch_size={}, but there are only {} examples to train with: all of them are one "
+                    "smaller batch",
+                    batch, examples));
+  }
   return loader;
 }
 

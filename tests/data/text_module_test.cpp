@@ -67,9 +67,12 @@ TEST(Encode, CutsOrSplitsWhatIsTooLong) {
   const auto given = texts({"abcdefg", "", "xy"});
   const auto cut = encode(given, ByteTokenizer(), {.length = 3, .progress = false});
   EXPECT_THAT(cut.ends, ElementsAre(3, 3, 5));
+  EXPECT_EQ(cut.cut, 1);
+  EXPECT_EQ(cut.bytes_per_token, 1.0);
   const auto split = encode(given, ByteTokenizer(), {.length = 3, .split = true, .progress = false});
   EXPECT_THAT(split.ends, ElementsAre(3, 6, 7, 9));
   EXPECT_EQ(split.bytes_per_token, 1.0);
+  EXPECT_EQ(split.cut, 0);
 }
 
 TEST(Encode, KeepsTheOrderOfManyTexts) {
