@@ -33,6 +33,7 @@ void check_scalars(const char* who, const at::Tensor& q, const at::Tensor& mask,
               ": q must be float32, float64, bfloat16 or float16; got ", q.scalar_type());
   TORCH_CHECK(scalars.dropout >= 0.0 && scalars.dropout < 1.0, who, ": dropout must lie in [0, 1); got ",
               scalars.dropout);
+  TORCH_CHECK(std::isfinite(scalars.scale), who, ": scale must be finite; got ", scalars.scale);
   TORCH_CHECK(scalars.query_tile >= 0 && scalars.key_tile >= 0, who, ": tiles must not be negative; got query_tile ",
               scalars.query_tile, " and key_tile ", scalars.key_tile);
   TORCH_CHECK(!mask.defined() || mask.scalar_type() == at::kBool, who,
@@ -124,9 +125,25 @@ void check_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   }
 }
 
+void check_gradients(const char* who, const at::Tensor& q, int64_t value_width, const at::Tensor& out,
+                     const at::Tensor& lse, const at::Tensor& grad_out, const at::Tensor& grad_lse) {
+  const std::vector<int64_t> rows{q.size(0), q.size(1), q.size(2)}, all{q.size(0), q.size(1), q.size(2), value_width};
+  const auto check = [&](const at::Tensor& t, const char* name, at::IntArrayRef sizes, at::ScalarType type) {
+    TORCH_CHECK(t.sizes() == sizes, who, ": ", name, " must be ", sizes, "; got ", t.sizes());
+    TORCH_CHECK(t.scalar_type() == type, who, ": ", name, " must be ", type, "; got ", t.scalar_type());
+    TORCH_CHECK(t.device() == q.device(), who, ": ", name, " is on ", t.device(), ", q on ", q.device());
+  };
+  check(out, "out", all, q.scalar_type());
+  check(grad_out, "grad_out", all, q.scalar_type());
+  check(lse, "lse", rows, accumulation_type(q));
+  if (grad_lse.defined()) check(grad_lse, "grad_lse", rows, accumulation_type(q));
+}
+
 void check_attend_source(const at::Tensor& q, const at::Tensor& values, at::TensorList axes, const at::Tensor& mask,
                          const FoldedProjection& projection, const SourceRange& range, const AttendScalars& scalars) {
   TORCH_CHECK(projection.heads > 0, "attend_source: heads must be positive; got ", projection.heads);
+  TORCH_CHECK(projection.norm_eps >= 0.0 && std::isfinite(projection.norm_eps),
+              "attend_source: norm_eps must be finite and not negative; got ", projection.norm_eps);
   check_scalars("attend_source", q, mask, scalars);
   const auto compatible = [&](const at::Tensor& t, const char* name) {
     TORCH_CHECK(!t.defined() || t.device() == q.device(), "attend_source: ", name, " is on ", t.device(), ", q on ",
@@ -166,6 +183,12 @@ void check_attend_source(const at::Tensor& q, const at::Tensor& values, at::Tens
                   projection.value_weight.size(1) == width,
               "attend_source: value_weight must be [", projection.heads, "·Dv, ", width, "]; got ",
               projection.value_weight.sizes());
+  const auto check_bias = [](const at::Tensor& bias, const char* name, int64_t rows) {
+    TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == rows), "attend_source: ", name, " must be [",
+                rows, "]; got ", bias.sizes());
+  };
+  check_bias(projection.key_bias, "key_bias", projection.key_weight.size(0));
+  check_bias(projection.value_bias, "value_bias", projection.value_weight.size(0));
   TORCH_CHECK(!mask.defined() || (mask.dim() == 2 && mask.size(0) == values.size(0) && mask.size(1) == values.size(1)),
               "attend_source: mask must be [", values.size(0), ", ", values.size(1), "]; got ", mask.sizes());
 }

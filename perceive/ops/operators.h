@@ -75,6 +75,9 @@ void check_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                   const AttendScalars& scalars);
 void check_attend_source(const at::Tensor& q, const at::Tensor& values, at::TensorList axes, const at::Tensor& mask,
                          const FoldedProjection& projection, const SourceRange& range, const AttendScalars& scalars);
+// Of the backward operators: what the forward ones gave, and gradients of it. `value_width`: of out.
+void check_gradients(const char* who, const at::Tensor& q, int64_t value_width, const at::Tensor& out,
+                     const at::Tensor& lse, const at::Tensor& grad_out, const at::Tensor& grad_lse);
 // [B, M] as [B, 1, 1, M]; other masks with leading dimensions of 1 up to four. Undefined stays undefined.
 at::Tensor mask_as_4d(const at::Tensor& mask);
 // The dtype that scores and sums are held in: float64 for float64, float32 for the rest.

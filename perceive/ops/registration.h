@@ -41,6 +41,7 @@ struct AttendBackwardKernel {
                                                              int64_t query_tile, int64_t key_tile) {
     const AttendScalars scalars{scale, causal, dropout, seed, query_tile, key_tile};
     check_attend(q, k, v, or_undefined(mask), scalars);
+    check_gradients("attend_backward", q, v.size(3), out, lse, grad_out, or_undefined(grad_lse));
     return kernel(grad_out, or_undefined(grad_lse), q, k, v, or_undefined(mask), out, lse, scalars);
   }
 };
@@ -80,6 +81,8 @@ struct AttendSourceBackwardKernel {
         heads,      plan_of(plan)};
     const SourceRange range{first, length};
     check_attend_source(q, values, axes, or_undefined(mask), projection, range, scalars);
+    check_gradients("attend_source_backward", q, value_weight.size(0) / heads, out, lse, grad_out,
+                    or_undefined(grad_lse));
     SourceGradients g = kernel(grad_out, or_undefined(grad_lse), q, values, axes, or_undefined(mask), projection, out,
                                lse, range, scalars, values_need_grad, axes_need_grad);
     return {g.q, g.values, std::move(g.axes), g.key_weight, g.key_bias, g.value_weight, g.value_bias};

@@ -8,6 +8,7 @@
 
 #include <tuple>
 
+#include "perceive/ops/operators.h"
 #include "tests/ops/reference.h"
 #include "tests/refusal.h"
 
@@ -354,6 +355,21 @@ TEST(Attend, RefusesWhatDoesNotFit) {
                 attend(t({1, 1, 2, 3}), t({1, 1, 2, 3}).to(at::kDouble), t({1, 1, 2, 3}));
               }),
               HasSubstr("attend: q, k and v must share one dtype; got Float, Double and Float"));
+}
+
+// The backward operators can be called by themselves.
+TEST(Attend, BackwardRefusesGradientsOfOtherSizes) {
+  const auto q = at::zeros({1, 1, 5, 3}), lse = at::zeros({1, 1, 5});
+  const auto call = [&](const at::Tensor& grad_out, const at::Tensor& out, const at::Tensor& of_lse) {
+    return refusal([&] { call_attend_backward(grad_out, {}, q, q, q, {}, out, of_lse, {}); });
+  };
+  EXPECT_THAT(call(at::zeros({1, 1, 1, 1}), q, lse),
+              HasSubstr("attend_backward: grad_out must be [1, 1, 5, 3]; got [1, 1, 1, 1]"));
+  EXPECT_THAT(call(q, at::zeros({1, 1, 5, 2}), lse), HasSubstr("attend_backward: out must be [1, 1, 5, 3]"));
+  EXPECT_THAT(call(q, q, at::zeros({1, 1, 4})), HasSubstr("attend_backward: lse must be [1, 1, 5]; got [1, 1, 4]"));
+  EXPECT_THAT(call(q.to(at::kDouble), q, lse), HasSubstr("attend_backward: grad_out must be Float; got Double"));
+  EXPECT_THAT(refusal([&] { attend(q, q, q, {}, {.scale = NAN}); }),
+              HasSubstr("attend: scale must be finite; got nan"));
 }
 
 TEST(Attend, RefusesASecondDerivative) {
