@@ -2,7 +2,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -83,10 +85,13 @@ class ForwardWalk {
 
   std::tuple<at::Tensor, at::Tensor> run(at::Device device, const MakeReader& make_reader) {
     const auto key_parts = static_cast<int64_t>(plan_.key_parts.size());
-    std::vector<std::vector<State>> states(key_parts == 1 ? 0 : plan_.parts());
+    Merger merger(*this);
     const auto groups = groups_of(plan_);
-    run_parts(static_cast<int64_t>(groups.size()), device, [&](int64_t g) {
+    std::atomic<int64_t> next = 0;
+    run_parts(static_cast<int64_t>(groups.size()), device, [&](int64_t) {
       const kernels::DenormalsAreZero fast;
+      // Taken in their order, whichever thread asks: what waits to be merged is then no more than the threads have.
+      const int64_t g = next++;
       Workplace place(shape_.item_heads());
       place.reader = make_reader();
       for (int64_t index = groups[g].begin; index < groups[g].end; ++index) {
@@ -95,25 +100,50 @@ class ForwardWalk {
         if (key_parts == 1) {
           finish(part, place.running);
         } else {
-          states[index] = std::move(place.running);
+          merger.add(index, std::move(place.running));
         }
       }
     });
     if (key_parts == 1) return {out_, lse_};
-    run_parts(plan_.parts() / key_parts, device, [&](int64_t group) {
-      const auto part = plan_.part(group * key_parts);
-      auto& total = states[group * key_parts];
-      for (int64_t k = 1; k < key_parts; ++k) {
-        for (int64_t h = 0; h < shape_.item_heads(); ++h) {
-          total[h].absorb(states[group * key_parts + k][h], blocks_of(plan_, part.rows), shape_.value_width);
-        }
-      }
-      finish(part, total);
-    });
+    run_parts(plan_.parts() / key_parts, device,
+              [&](int64_t group) { finish(plan_.part(group * key_parts), merger.total(group)); });
     return {out_, lse_};
   }
 
  private:
+  // The states of parts with the same rows, merged in the order of their keys.
+  class Merger {
+   public:
+    explicit Merger(const ForwardWalk& walk)
+        : walk_(walk),
+          key_parts_(static_cast<int64_t>(walk.plan_.key_parts.size())),
+          states_(walk.plan_.parts()),
+          merged_(walk.plan_.parts() / key_parts_) {}
+
+    void add(int64_t index, std::vector<State>&& heads) {
+      const std::lock_guard lock(mutex_);
+      states_[index] = std::move(heads);
+      const int64_t group = index / key_parts_;
+      int64_t& merged = merged_[group];
+      for (; merged < key_parts_; ++merged) {
+        auto& ready = states_[group * key_parts_ + merged];
+        if (ready.empty()) return;
+        if (merged == 0) continue;
+        const auto blocks = blocks_of(walk_.plan_, walk_.plan_.part(index).rows);
+        for (size_t h = 0; h < ready.size(); ++h) total(group)[h].absorb(ready[h], blocks, walk_.shape_.value_width);
+        ready = {};
+      }
+    }
+    std::vector<State>& total(int64_t group) { return states_[group * key_parts_]; }
+
+   private:
+    const ForwardWalk& walk_;
+    int64_t key_parts_;
+    std::vector<std::vector<State>> states_;  // of a part each; empty before and after
+    std::vector<int64_t> merged_;             // parts of the same rows each
+    std::mutex mutex_;
+  };
+
   // Leaves the states of a part's rows in place.running, with outputs of the call's own width.
   void walk(const Plan::Part& part, Workplace& place) const {
     const auto blocks = blocks_of(plan_, part.rows);
