@@ -24,6 +24,8 @@ class Chunks : public torch::CustomClassHolder {
   void each(
       const std::function<void(const at::Tensor& values, const at::Tensor& mask, const SourceRange&)>& body) const {
     for_chunks(source, [&](const at::Tensor& values, int64_t first) {
+      TORCH_CHECK(!source.mask.defined() || source.mask.size(1) == source.length, "attend_source: mask must be [",
+                  values.size(0), ", ", source.length, "]; got ", source.mask.sizes());
       const auto mask = source.mask.defined() ? source.mask.narrow(1, first, values.size(1)) : at::Tensor();
       body(values, mask, {first, source.length});
     });
@@ -40,13 +42,16 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
     const FoldedProjection projection{
         key_weight, or_undefined(key_bias), value_weight, or_undefined(value_bias), normalize, norm_eps, heads, plan};
     const auto wide = q.to(accumulation_type(q));  // merged unrounded
-    Attended total{at::zeros({q.size(0), q.size(1), q.size(2), value_weight.size(0) / heads}, wide.options()),
-                   at::full({q.size(0), q.size(1), q.size(2)}, -INFINITY, wide.options())};
+    // In double: many thousands of roundings would add up.
+    const auto options = q.options().dtype(at::kDouble);
+    Attended total{at::zeros({q.size(0), q.size(1), q.size(2), value_weight.size(0) / heads}, options),
+                   at::full({q.size(0), q.size(1), q.size(2)}, -INFINITY, options)};
     chunks->each([&](const at::Tensor& values, const at::Tensor& mask, const SourceRange& range) {
       auto [out, lse] = call_attend_source(wide, values, axes, mask, projection, range, chunks->scalars);
-      total = merge(total, {out, lse});
+      total = merge(total, {out.to(at::kDouble), lse.to(at::kDouble)});
     });
     total.out = total.out.to(q.scalar_type());
+    total.lse = total.lse.to(wide.scalar_type());
     variable_list saved = {q,         key_weight, projection.key_bias, value_weight, projection.value_bias,
                            total.out, total.lse};
     saved.insert(saved.end(), axes.begin(), axes.end());
@@ -68,17 +73,22 @@ class ChunksFunction : public torch::autograd::Function<ChunksFunction> {
     const auto chunks = c10::static_intrusive_pointer_cast<Chunks>(context->saved_data["chunks"].toCapsule());
     const auto grad_out = grads[0].defined() ? grads[0] : at::zeros_like(saved[5]);
     variable_list total;
+    std::vector<at::ScalarType> types;
     chunks->each([&](const at::Tensor& values, const at::Tensor& mask, const SourceRange& range) {
       const auto g = call_attend_source_backward(grad_out, grads[1], saved[0], values, axes, mask, projection, saved[5],
                                                  saved[6], range, chunks->scalars, false, axes_need_grad);
       variable_list part = {g.q, g.key_weight, g.key_bias, g.value_weight, g.value_bias};
       part.insert(part.end(), g.axes.begin(), g.axes.end());
       if (total.empty()) {
-        total = part;
+        for (const auto& gradient : part) {
+          types.push_back(gradient.scalar_type());
+          total.push_back(gradient.to(at::kDouble));
+        }
       } else {
         for (size_t i = 0; i < part.size(); ++i) total[i].add_(part[i]);
       }
     });
+    for (size_t i = 0; i < total.size(); ++i) total[i] = total[i].to(types[i]);
     // Absent tensors and plain arguments of forward get nothing: in its order, q, four weights, axes, five arguments.
     if (total.empty()) return variable_list(kFixedInputs + axes.size() + kArgumentsBehindAxes);
     if (!saved[2].defined()) total[2] = at::Tensor();
