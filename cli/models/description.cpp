@@ -23,8 +23,10 @@ const std::map<std::string, std::string> kTaskModels{{"ImageClassifier", "percei
                                                      {"PerceiverIO", "perceive.PerceiverIO"},
                                                      {"Linformer", "perceive.LinformerLM"}};
 // What a task's model has besides its class's arguments.
-const std::set<std::string> kTaskArguments{"mlm_ckpt", "clf_ckpt", "freeze_encoder", "masked_samples",
-                                           "num_predictions"};
+const std::set<std::string> kTaskArguments{"mlm_ckpt",        "clf_ckpt", "freeze_encoder", "masked_samples",
+                                           "num_predictions", "prompts",  "generate"};
+// A model of clm, which has one class only, so that its arguments stand there without a class.
+constexpr const char* kOnlyOfClm = "prompts";
 
 nlohmann::json of_checkpoint(const fs::path& folder) {
   const auto file = folder / "state.json";
@@ -33,7 +35,8 @@ nlohmann::json of_checkpoint(const fs::path& folder) {
     throw core::FileError(file.string() + ": " + what);
   };
   if (!state.contains("config") || !state.at("config").contains("model")) return fail("says of no model");
-  const auto& model = state.at("config").at("model");
+  auto model = state.at("config").at("model");
+  if (model.contains(kOnlyOfClm)) model = {{"class_path", "Linformer"}, {"init_args", model}};
   if (!model.contains("class_path")) return fail("config.model has no class_path");
   const auto known = kTaskModels.find(model.at("class_path").get<std::string>());
   if (known == kTaskModels.end()) return fail("config.model is of no class that can be run by itself");

@@ -170,6 +170,14 @@ TEST_F(Text, ALinformerTellsTheNextByte) {
   const auto more = perceive({"clm", "predict", "--ckpt_path=" + run("clm"), "-"}, {.input = "abcda\nbcd\n"});
   ASSERT_EQ(more.code, 0) << more.err;
   EXPECT_THAT(more.out, AllOf(HasSubstr("abcdabcdabc\n"), HasSubstr("bcdabcdab\n"), HasSubstr("2 texts")));
+  const auto inputs = (data / "in.safetensors").string(), outputs = (data / "out.safetensors").string();
+  io::save_tensors(inputs, {{"ids", at::arange(103, 107).view({1, 4})}});  // "abcd", behind six special tokens
+  for (const auto* model : {"", "/checkpoints/last"}) {
+    const auto ran = perceive({"run", "--model", run("clm") + model, "--inputs", inputs, "--outputs", outputs});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const auto logits = io::load_tensors(outputs).at("output");
+    EXPECT_TRUE(logits.argmax(-1).equal(at::tensor({104, 105, 106, 103}).view({1, 4}))) << logits.sizes();
+  }
   const auto both_sides = perceive({"clm", "fit", "--ckpt_path=" + run("clm"), "--model.causal=false"});
   EXPECT_EQ(both_sides.code, 2);
   EXPECT_THAT(both_sides.err, HasSubstr("model.causal: expected true"));
