@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/tasks/mlm_predictions.h"
 #include "cli/tasks/text_task.h"
 #include "perceive/core/terminal.h"
@@ -36,16 +38,19 @@ class Mlm : public TextTask<LanguageModelOptions<MaskedLMOptions>> {
       const auto tokenizer = data().tokenizer();
       const auto masking = masking_for(*tokenizer, data().vocab_size());
       const auto model = in_group("model", [&] { return make_model(options_.model); });
-      const bool fixed = !std::holds_alternative<MaskedLanguageModelOptions>(options_.model);
-      const auto prepare = [masking, fixed](const data::Batch& batch, train::Stage stage) {
+      const bool native = !std::holds_alternative<MaskedLanguageModelOptions>(options_.model);
+      const auto prepare = [masking, native](const data::Batch& batch, train::Stage stage) {
         const auto &ids = batch.at("ids"), &mask = batch.at("mask");
-        const auto [masked, labels] = fixed && stage != train::Stage::fit
+        const auto [masked, labels] = native && stage != train::Stage::fit
                                           ? masking.same_each_time(ids, mask.logical_not())
                                           : masking(ids, mask.logical_not());
-        return train::TokenTask{masked, mask, labels, ids.size(0)};
+        // The dialect weights a batch by its texts, as the original; only by its questions the mean is one a token.
+        const auto questions = labels.ne(train::kNotAsked).sum().item<int64_t>();
+        return train::TokenTask{masked, mask, labels, native ? std::max<int64_t>(1, questions) : ids.size(0)};
       };
       learner_ = std::make_unique<train::LanguageModel>(
           model.module, model.forward, prepare, [this, forward = model.forward] { return fill_samples(forward); });
+      if (native) learner_->add_perplexity();  // the dialect logs the original's tags and no others
     }
     return *learner_;
   }

@@ -43,6 +43,7 @@ StepOutput LanguageModel::step(const data::Batch& batch, Stage stage) {
   output.count = task.count;
   const double bytes = bytes_per_token_ ? bytes_per_token_() : 0;
   if (bytes > 0) output.metrics["bits_per_byte"] = output.loss.detach() / (std::log(2.0) * bytes);
+  if (adds_perplexity_) output.logarithms["perplexity"] = output.loss.detach();
   return output;
 }
 

@@ -37,6 +37,8 @@ class LanguageModel : public Learner {
 
   // Adds the metric "bits_per_byte": a token stands for so many bytes of text, on average; 0: nobody knows.
   void set_bytes_per_token(std::function<double()> bytes) { bytes_per_token_ = std::move(bytes); }
+  // Adds the metric "perplexity", of the tokens asked for: exp(loss).
+  void add_perplexity() { adds_perplexity_ = true; }
 
   torch::nn::Module& module() override { return *module_; }
   // Needs "ids" [B, l], int64, and "mask" [B, l] in the batch.
@@ -51,6 +53,7 @@ class LanguageModel : public Learner {
   Prepare prepare_;
   Samples samples_;
   std::function<double()> bytes_per_token_;
+  bool adds_perplexity_ = false;
 };
 
 }  // namespace perceive::train

@@ -16,6 +16,8 @@ struct StepOutput {
   at::Tensor loss;                            // scalar, mean over the batch
   std::map<std::string, at::Tensor> metrics;  // scalars, means over the batch: "acc", …
   int64_t count = 0;                          // examples in the batch: the weight of its means
+  // As `metrics`, of those that are the exponential of such a mean: "perplexity".
+  std::map<std::string, at::Tensor> logarithms = {};
 };
 
 // The trainer logs `train_loss`, `val_loss`, `test_loss` and `train_<metric>`, … from what step() returns.

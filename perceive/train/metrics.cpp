@@ -4,12 +4,14 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "perceive/core/error.h"
 
 namespace perceive::train {
 namespace {
 
-constexpr const char* kExamples = "examples";
+constexpr const char *kExamples = "examples", *kSum = "sum/", *kSumOfLogarithms = "sum_of_logarithms/";
 
 }  // namespace
 
@@ -19,23 +21,29 @@ void Means::add(const StepOutput& output) {
   const auto weight = static_cast<double>(output.count);
   sums_["loss"] += weight * output.loss.item<double>();
   for (const auto& [name, value] : output.metrics) sums_[name] += weight * value.item<double>();
+  for (const auto& [name, value] : output.logarithms) sums_of_logarithms_[name] += weight * value.item<double>();
   examples_ += output.count;
 }
 
 void Means::clear() {
   sums_.clear();
+  sums_of_logarithms_.clear();
   examples_ = 0;
 }
 
 Metrics Means::values(const std::string& prefix) const {
   Metrics means;
-  for (const auto& [name, sum] : sums_) means[prefix + name] = sum / static_cast<double>(examples_);
+  const auto examples = static_cast<double>(examples_);
+  for (const auto& [name, sum] : sums_) means[prefix + name] = sum / examples;
+  for (const auto& [name, sum] : sums_of_logarithms_) means[prefix + name] = std::exp(sum / examples);
   return means;
 }
 
 io::Tensors Means::state() const {
   io::Tensors tensors{{kExamples, at::scalar_tensor(examples_, at::kLong)}};
-  for (const auto& [name, sum] : sums_) tensors["sum/" + name] = at::scalar_tensor(sum, at::kDouble);
+  for (const auto& [name, sum] : sums_) tensors[kSum + name] = at::scalar_tensor(sum, at::kDouble);
+  for (const auto& [name, sum] : sums_of_logarithms_)
+    tensors[kSumOfLogarithms + name] = at::scalar_tensor(sum, at::kDouble);
   return tensors;
 }
 
@@ -45,7 +53,8 @@ void Means::restore(const io::Tensors& state) {
     if (name == kExamples) {
       examples_ = value.item<int64_t>();
     } else {
-      sums_[name.substr(name.find('/') + 1)] = value.item<double>();
+      auto& sums = name.starts_with(kSum) ? sums_ : sums_of_logarithms_;
+      sums[name.substr(name.find('/') + 1)] = value.item<double>();
     }
   }
 }

@@ -12,7 +12,8 @@ namespace perceive::train {
 
 using Metrics = std::map<std::string, double>;
 
-// Means of what step() returns, each batch weighted by its number of examples.
+// Means of what step() returns, each batch weighted by its number of examples; of `logarithms` the exponential of the
+// mean.
 class Means {
  public:
   // Throws core::Error where the output has no scalar loss or no examples.
@@ -26,7 +27,7 @@ class Means {
   void restore(const io::Tensors& state);
 
  private:
-  Metrics sums_;
+  Metrics sums_, sums_of_logarithms_;
   int64_t examples_ = 0;
 };
 

@@ -49,6 +49,7 @@ TEST(NextTokens, TakesTextsOfOneToken) {
 TEST(LanguageModel, TakesTheMeanOverTheTokensAskedFor) {
   auto model = learner([](const data::Batch& given, Stage) { return next_tokens(given); });
   model.set_bytes_per_token([] { return 4.0; });
+  model.add_perplexity();
   const auto output = model.step(batch(), Stage::fit);
   const auto rows = model.module().parameters().front();
   const auto logs = rows.index_select(0, at::tensor({5, 6}, at::kLong)).log_softmax(1);
@@ -56,6 +57,7 @@ TEST(LanguageModel, TakesTheMeanOverTheTokensAskedFor) {
   EXPECT_TRUE(at::allclose(output.loss, expected));
   EXPECT_EQ(output.count, 2);
   EXPECT_TRUE(at::allclose(output.metrics.at("bits_per_byte"), expected / (4 * std::log(2.0))));
+  EXPECT_TRUE(at::allclose(output.logarithms.at("perplexity"), expected));
 }
 
 TEST(LanguageModel, IsAtRestWhereNothingIsAsked) {

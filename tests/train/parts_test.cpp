@@ -58,12 +58,12 @@ TEST(Gradients, AreSearchedForWhatIsNotFinite) {
 TEST(Means, AreWeightedAndGoToTensorsAndBack) {
   Means means;
   EXPECT_TRUE(means.empty());
-  means.add({at::scalar_tensor(1.0), {{"acc", at::scalar_tensor(0.5)}}, 3});
-  means.add({at::scalar_tensor(5.0), {{"acc", at::scalar_tensor(1.0)}}, 1});
+  means.add({at::scalar_tensor(1.0), {{"acc", at::scalar_tensor(0.5)}}, 3, {{"odds", at::scalar_tensor(1.0)}}});
+  means.add({at::scalar_tensor(5.0), {{"acc", at::scalar_tensor(1.0)}}, 1, {{"odds", at::scalar_tensor(5.0)}}});
   Means other;
   other.restore(means.state());
-  EXPECT_EQ(other.values("val_"), (Metrics{{"val_acc", 0.625}, {"val_loss", 2.0}}));
-  EXPECT_EQ(text(other.values("val_")), "val_acc=0.625, val_loss=2");
+  EXPECT_EQ(other.values("val_"), (Metrics{{"val_acc", 0.625}, {"val_loss", 2.0}, {"val_odds", std::exp(2.0)}}));
+  EXPECT_EQ(text(other.values("val_")), "val_acc=0.625, val_loss=2, val_odds=7.389");
   EXPECT_THROW(means.add({at::ones({2}), {}, 1}), c10::Error);
   EXPECT_THROW(means.add({at::ones({}), {}, 0}), c10::Error);
 }
