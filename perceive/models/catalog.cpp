@@ -12,6 +12,7 @@
 #include "perceive/core/text.h"
 #include "perceive/io/names.h"
 #include "perceive/models/dialects/flash_perceiver/classes.h"
+#include "perceive/models/dialects/linformer/classes.h"
 #include "perceive/models/dialects/linformer_pytorch/classes.h"
 #include "perceive/models/dialects/perceiver_io/classes.h"
 #include "perceive/models/dialects/perceiver_pytorch/classes.h"
@@ -57,7 +58,7 @@ const std::vector<ModelClass>& model_classes() {
     std::vector<ModelClass> classes;
     for (const auto& dialect :
          {native_classes(), linformer_classes(), flash_perceiver::classes(), perceiver_pytorch::classes(),
-          perceiver_io::classes(), linformer_pytorch::classes(), zeta::classes()}) {
+          perceiver_io::classes(), linformer_pytorch::classes(), linformer::classes(), zeta::classes()}) {
       classes.insert(classes.end(), dialect.begin(), dialect.end());
     }
     return classes;

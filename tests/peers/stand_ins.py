@@ -32,6 +32,41 @@ def _perceiver_io(packages):
     _empty("fairscale.nn").checkpoint_wrapper = lambda module, *args, **kwargs: module
 
 
+def _linformer(packages):
+    """Its reversible layers add to .grad while they run backward, which torch.autograd.grad() does not see, and only
+    after a forward pass in training. The same backward pass, its gradients handed on."""
+    from linformer import reversible
+
+    original = reversible._ReversibleFunction
+
+    class HandedOn(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, blocks, args, *parameters):
+            ctx.parameters = parameters
+            for block in blocks:  # what they draw while they are evaluated: nothing
+                block.f.record_rng(x)
+                block.g.record_rng(x)
+            return original.forward(ctx, x, blocks, args)
+
+        @staticmethod
+        def backward(ctx, grad):
+            before = [parameter.grad for parameter in ctx.parameters]
+            for parameter in ctx.parameters:
+                parameter.grad = None
+            of_input, *others = original.backward(ctx, grad)
+            gradients = [parameter.grad for parameter in ctx.parameters]
+            for parameter, old in zip(ctx.parameters, before):
+                parameter.grad = old
+            return of_input, *others, *gradients
+
+    class WithParameters:
+        @staticmethod
+        def apply(x, blocks, args):
+            return HandedOn.apply(x, blocks, args, *(parameter for block in blocks for parameter in block.parameters()))
+
+    reversible._ReversibleFunction = WithParameters
+
+
 def _linformer_pytorch(packages):
     torch.Tensor.cuda = lambda self, *args, **kwargs: self  # 0.1.0's Padder
     # The re-entrant kind, once the only one, does not work with torch.autograd.grad(); the numbers are the same.
