@@ -317,6 +317,90 @@ TEST(LinformerPytorch, MakesAttentionByName) {
   EXPECT_FALSE(at::allclose(unmasked.model->forward(inputs).front().second, causal));
 }
 
+at::Tensor output_of(RunnableModel& model, const io::Tensors& inputs) {
+  return model.forward(TensorArguments(inputs, model.tensor_arguments(), "in")).front().second;
+}
+
+TEST(LinformerPytorch, MakesAHeadByName) {
+  const nlohmann::json ef{{"input_size", 7}, {"dim", 4}};
+  const nlohmann::json args{{"dim", 3}, {"dropout", 0.1}, {"E_proj", ef}, {"F_proj", ef}, {"causal_mask", true}};
+  auto description = described("LinearAttentionHead", args);
+  description["args_forward"] = {{"visualize", true}};
+  auto head = load_model(description, "model.json");
+  const auto weights = head.model->state_dict();
+  ASSERT_EQ(weights.size(), 4U);
+  const auto make = [](double phase) { return golden_input({2, 7, 3}, phase).to(at::kFloat); };
+  const auto q = make(0.1), k = make(0.5), v = make(0.9);
+  const auto seen = at::arange(7).lt(5).unsqueeze(0), asking = at::arange(7).ge(1).unsqueeze(0);
+  const io::Tensors inputs{{"Q", q}, {"K", k}, {"V", v}, {"input_mask", seen}, {"embeddings_mask", asking}};
+  const auto outputs = head.model->forward(TensorArguments(inputs, head.model->tensor_arguments(), "in"));
+
+  const auto project = [&](const at::Tensor& x, const std::string& name) {
+    const auto rows = (x * seen.unsqueeze(2)).mT();
+    return at::linear(rows, weights.at(name + ".weight"), weights.at(name + ".bias")).mT();
+  };
+  const auto scores = at::matmul(q * asking.unsqueeze(2), project(k, "E").mT()) / std::sqrt(3.0);
+  const auto later = at::ones({7, 4}, at::kBool).tril().logical_not();
+  const auto p = scores.masked_fill(later, -std::numeric_limits<double>::infinity()).softmax(-1);
+  EXPECT_TRUE(at::allclose(outputs.at(0).second, at::matmul(p, project(v, "F")), 1e-5, 1e-6));
+  EXPECT_EQ(outputs.at(1).first, "P_bar.0");
+  EXPECT_TRUE(at::allclose(outputs.at(1).second.squeeze(1), p, 1e-5, 1e-6));
+
+  auto full = load_model(described("LinearAttentionHead", {{"dim", 3}, {"full_attention", true}}), "model.json");
+  EXPECT_TRUE(at::allclose(output_of(*full.model, {{"Q", q}, {"K", k}, {"V", v}}),
+                           at::matmul((at::matmul(q, k.mT()) / std::sqrt(3.0)).softmax(-1), v), 1e-5, 1e-6));
+  EXPECT_THAT(refusal([] {
+                load_model(described("LinearAttentionHead", {{"dim", 3}}), "model.json");
+              }),
+              HasSubstr("E_proj is missing"));
+}
+
+TEST(LinformerPytorch, MakesPartsByName) {
+  const auto x = golden_input({2, 5, 3}).to(at::kFloat);
+  const nlohmann::json args{{"input_channels", 3}, {"output_channels", 2}, {"ff_dim", 4}, {"activation", "tanh"}};
+  auto feed_forward = load_model(described("FeedForward", args), "model.json");
+  auto w = feed_forward.model->state_dict();
+  const auto hidden = at::linear(x, w.at("w_1.weight"), w.at("w_1.bias"));
+  EXPECT_TRUE(at::allclose(output_of(*feed_forward.model, {{"tensor", x}}),
+                           at::linear(hidden, w.at("w_2.weight"), w.at("w_2.bias")), 1e-5, 1e-6));
+  // Of an odd number of channels one more comes out, there too.
+  auto places = load_model(described("PositionalEmbedding", {{"channels", 3}}), "model.json");
+  EXPECT_EQ(places.model->state_dict().at("inv_freq").sizes(), at::IntArrayRef({2}));
+  EXPECT_EQ(output_of(*places.model, {{"tensor", x}}).sizes(), at::IntArrayRef({1, 5, 4}));
+
+  const auto rows = x.mT();
+  nlohmann::json ef{{"input_size", 5}, {"dim", 2}, {"head_dim", 3}};
+  auto learned = load_model(described("get_EF", ef), "model.json");
+  w = learned.model->state_dict();
+  EXPECT_TRUE(at::allclose(output_of(*learned.model, {{"input", rows}}), at::linear(rows, w.at("weight"), w.at("bias")),
+                           1e-5, 1e-6));
+  ef["method"] = "convolution";
+  auto windows = load_model(described("get_EF", ef), "model.json");
+  w = windows.model->state_dict();
+  EXPECT_TRUE(output_of(*windows.model, {{"input", rows}}).equal(at::conv1d(rows, w.at("weight"), w.at("bias"), 2)));
+  ef["method"] = "no_params";
+  w = {{"E", golden_input({5, 2}).to(at::kFloat)}};
+  auto matrix = load_model(described("get_EF", ef), "model.json", &w, "weights");
+  EXPECT_TRUE(matrix.model->state_dict().empty());
+  EXPECT_TRUE(at::allclose(output_of(*matrix.model, {{"input", rows}}), at::matmul(rows, w.at("E")), 1e-5, 1e-6));
+}
+
+TEST(LinformerPytorch, TakesTheCausalMaskOfEveryAttention) {
+  const auto causal = load_model(described("LinformerLM", base_args({{"num_tokens", 11}, {"causal", true}})), "made");
+  auto weights = causal.model->state_dict();
+  const io::Tensors inputs{{"tensor", tokens()}};
+  for (const auto* const name : {"seq.0.fn.heads.0", "seq.0.fn.heads.1", "seq.0.fn", "seq.2.fn.heads.0"}) {
+    weights["linformer." + std::string(name) + ".causal_mask"] = at::ones({13, 4}).tril();
+  }
+  const auto description = described("LinformerLM", base_args({{"num_tokens", 11}}));
+  const auto masked = load_model(description, "model.json", &weights, "weights");
+  causal.model->module().eval();
+  EXPECT_TRUE(at::allclose(output_of(*masked.model, inputs), output_of(*causal.model, inputs), 1e-5, 1e-6));
+  weights["linformer.seq.1.fn.causal_mask"] = at::ones({13, 4});  // of a feed-forward part
+  EXPECT_THAT(refusal([&] { load_model(description, "model.json", &weights, "weights"); }),
+              HasSubstr("unexpected (1):\n    linformer.seq.1.fn.causal_mask"));
+}
+
 TEST(LinformerPytorch, GivesTheWeightsOfEveryAttention) {
   for (const bool full : {false, true}) {
     nlohmann::json description = described("Linformer", base_args({{"full_attention", full}, {"depth", 2}}));
@@ -364,7 +448,8 @@ TEST(LinformerPytorch, RefusesInputsAsTheOriginal) {
   EXPECT_THAT(run({}, x, decoding), HasSubstr("needs to be initialized with `decoder_mode=True`"));
   EXPECT_THAT(run({{"decoder_mode", true}}, x), HasSubstr("Embeddings must be supplied if decoding"));
   EXPECT_THAT(run({{"decoder_mode", true}}, x, wrong), HasSubstr("Embeddings size must be the same as the input"));
-  EXPECT_THAT(run({}, x, misshapen), HasSubstr("input_mask: expected bool [2, 13]; got Bool [2, 9]"));
+  EXPECT_THAT(run({}, x, misshapen),
+              HasSubstr("input_mask: expected bool [2, 13]; got Bool [2, 9]"));
   EXPECT_THAT(run({{"causal", true}, {"k_reduce_by_layer", 1}, {"parameter_sharing", "kv"}}, x),
               HasSubstr("k_reduce_by_layer must be 0 with causal"));
   MHAttention attention(

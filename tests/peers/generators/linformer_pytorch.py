@@ -40,23 +40,26 @@ def widen(draw, args):
 
 def matrices(module):
     """What no_params draws: no parameter and no buffer, so that the state_dict has not got it."""
-    return {f"{path}.{name}": getattr(head, name) for path, head in module.named_modules() for name in "EF"
+    return {f"{path}.{name}".lstrip("."): getattr(head, name) for path, head in module.named_modules() for name in "EF"
             if isinstance(getattr(head, name, None), torch.Tensor)}
 
 
 def call(module, inputs, forward_args):
     """forward(), with the weights that the heads of each attention keep where they are asked for."""
     names = [name for name in ("tensor", "x", "y") if name in inputs]
+    if "Q" in inputs:  # masked in place, which leaves that need gradients are not
+        inputs = {name: value.clone() for name, value in inputs.items()}
+        names = ["Q", "K", "V"]
     rest = {name: value for name, value in inputs.items() if name not in names}
     output = module(*(inputs[name] for name in names), **rest, **forward_args)
     if not forward_args.get("visualize"):
         return output
     inner = module.encoder if isinstance(module, peer.LinformerEncDec) else module  # the flag does not reach a decoder
-    attentions = [part for part in inner.modules() if isinstance(part, peer.MHAttention)]
-    weights = [torch.stack([head.P_bar for head in each.heads], 1) for each in attentions]
-    for each in attentions:
-        for head in each.heads:
-            head.P_bar = None  # a module that holds what has a history cannot be copied
+    attentions = [list(part.heads) for part in inner.modules() if isinstance(part, peer.MHAttention)]
+    attentions = attentions or [[inner]]  # a head by itself
+    weights = [torch.stack([head.P_bar for head in heads], 1) for heads in attentions]
+    for head in sum(attentions, []):
+        head.P_bar = None  # a module that holds what has a history cannot be copied
     return {"output": output, "P_bar": weights}
 
 
@@ -160,6 +163,78 @@ def linformer_enc_dec(draw):
     return case(draw, peer.LinformerEncDec(**args), args, inputs, flags)
 
 
+def projection(draw, length, rows, width, causal):
+    """The arguments of get_EF(), such that it can run; under a causal mask with as many rows as that has."""
+    method = draw.one_of("learnable", "convolution", "no_params")
+    if method == "convolution" and (rows > length or causal and length // (length // rows) != rows):
+        method = "learnable"
+    return {"input_size": length, "dim": rows, "method": method, "head_dim": width, **draw.some(bias=draw.chance(0.7))}
+
+
+def projections(draw, args, keys):
+    """E_proj and F_proj for the peer; in `args`, how perceive is told of them."""
+    args["E_proj"] = keys
+    made = {"E_proj": peer.get_EF(**keys)}
+    if draw.chance():
+        args["F_proj"] = {**keys, "bias": draw.chance(0.7)}
+    return {**made, "F_proj": peer.get_EF(**args["F_proj"]) if "F_proj" in args else made["E_proj"]}
+
+
+def linear_attention_head(draw):
+    from linformer_pytorch.linformer_pytorch import gen_causal_mask
+    length, rows, width, causal = draw.size(31), draw.size(31), draw.head_width(), draw.chance()
+    args = {"dim": width, "dropout": draw.dropout(), "full_attention": draw.chance(0.3), "causal_mask": causal}
+    causal_rows = causal and not args["full_attention"]
+    given = {"E_proj": None, "F_proj": None}
+    if not args["full_attention"] or causal or draw.chance():
+        given = projections(draw, args, projection(draw, length, rows, width, causal_rows))
+    given["causal_mask"] = gen_causal_mask(length, rows, args["full_attention"]) if causal else None
+    # A head without a state_dict is checked in float32, also one that was made in float64.
+    given = {name: value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+             for name, value in given.items()}
+    batch = draw.batch()
+    queries = length if causal else draw.size(31)
+    inputs = {"Q": draw.tensor(batch, queries, width), "K": draw.tensor(batch, length, width),
+              "V": draw.tensor(batch, length, width)}
+    for name, long in (("input_mask", length), ("embeddings_mask", queries)):
+        if draw.chance(0.4):
+            inputs[name] = draw.mask(batch, long)
+    flags = {"visualize": True} if draw.chance(0.3) else {}
+    return case(draw, peer.LinearAttentionHead(**{**args, **given}), args, inputs, flags)
+
+
+def feed_forward(draw):
+    args = {"input_channels": draw.size(), "output_channels": draw.size(), "ff_dim": draw.size(23),
+            "dropout": draw.dropout(), **draw.some(activation=draw.one_of("gelu", "relu", "tanh", None))}
+    return Case(peer.FeedForward(**args), args,
+                {"tensor": draw.tensor(draw.batch(), draw.length(), args["input_channels"])})
+
+
+def positional_embedding(draw):
+    args = {"channels": draw.size(31)}
+    return Case(peer.PositionalEmbedding(**args), args, {"tensor": draw.tensor(draw.batch(), draw.length(), 3)})
+
+
+class Matrix(torch.nn.Module):
+    """What no_params gives, as heads use it."""
+
+    def __init__(self, E):
+        super().__init__()
+        self.E = E
+
+    def forward(self, input):
+        return torch.matmul(input, self.E)
+
+
+def get_ef(draw):
+    width = draw.integer(1, 5)
+    args = projection(draw, draw.size(31), draw.size(31), width, False)
+    made = peer.get_EF(**args)
+    module = Matrix(made.float()) if isinstance(made, torch.Tensor) else made
+    inputs = {"input": draw.tensor(draw.batch(), width, args["input_size"])}
+    return Case(module, args, inputs, extra_weights=matrices(module))
+
+
 def mh_attention(draw):
     args = sizes(draw)
     length = args["input_size"]
@@ -173,22 +248,9 @@ def mh_attention(draw):
     if args.get("method") == "convolution" and causal:
         args["dim_k"] = steps(draw, length)
 
-    def projection():
-        rows = args["dim_k"]
-        method = draw.one_of("learnable", "convolution", "no_params")
-        if method == "convolution" and (rows > length or causal and length // (length // rows) != rows):
-            method = "learnable"
-        return {"input_size": length, "dim": rows, "method": method, "head_dim": args["dim"],
-                **draw.some(bias=draw.chance(0.7))}
-
     given = {}
     if args["parameter_sharing"] == "layerwise":
-        args["E_proj"] = projection()
-        given["E_proj"] = given["F_proj"] = peer.get_EF(**args["E_proj"])
-        if draw.chance():
-            same = {name: args["E_proj"][name] for name in ("method", "dim")}
-            args["F_proj"] = {**args["E_proj"], **same, "bias": draw.chance(0.7)}
-            given["F_proj"] = peer.get_EF(**args["F_proj"])
+        given = projections(draw, args, projection(draw, length, args["dim_k"], args["dim"], causal))
     else:
         given = {"E_proj": None, "F_proj": None}
     given["causal_mask"] = None
@@ -225,9 +287,13 @@ def padder(draw):
 
 # In float64 as made with it as torch's default only: what no_params draws, and 0.1.0's identity, is not turned into it.
 CLASSES = {
+    "linformer_pytorch.FeedForward": ModelClass(feed_forward),
+    "linformer_pytorch.LinearAttentionHead": ModelClass(linear_attention_head, float64=("made",)),
     "linformer_pytorch.Linformer": ModelClass(linformer, float64=("made",)),
     "linformer_pytorch.LinformerEncDec": ModelClass(linformer_enc_dec, float64=("made",)),
     "linformer_pytorch.LinformerLM": ModelClass(linformer_lm, float64=("made",)),
     "linformer_pytorch.MHAttention": ModelClass(mh_attention, float64=("made",)),
     "linformer_pytorch.Padder": ModelClass(padder, float64=("made",)),
+    "linformer_pytorch.PositionalEmbedding": ModelClass(positional_embedding, float64=("turned",)),
+    "linformer_pytorch.get_EF": ModelClass(get_ef, float64=("made",)),
 }

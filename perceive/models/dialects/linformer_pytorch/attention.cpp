@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "perceive/io/names.h"
 #include "perceive/nn/heads.h"
@@ -33,8 +34,8 @@ at::Tensor as_mask(const at::Tensor& mask, const at::Tensor& q) {
 }
 
 // Not from the log-sum-exp: gradients go through these weights there.
-at::Tensor weights_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& mask) {
-  auto scores = at::matmul(q, k.mT()) / std::sqrt(static_cast<double>(q.size(3)));
+at::Tensor weights_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& mask, int64_t dim) {
+  auto scores = at::matmul(q, k.mT()) / std::sqrt(static_cast<double>(dim));
   if (mask.defined()) scores = scores.masked_fill(mask.logical_not(), -std::numeric_limits<double>::infinity());
   return scores.softmax(-1);
 }
@@ -53,6 +54,12 @@ at::Tensor zero_rows(const at::Tensor& x, const at::Tensor& mask, const char* na
 }
 
 }  // namespace
+
+void MaskedAttention::set_causal_mask(const at::Tensor& mask) {
+  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && mask.dim() == 2, "causal_mask: expected bool [n, k]; got ",
+                    mask.scalar_type(), " ", mask.sizes());
+  causal_mask_ = mask;
+}
 
 MHAttentionImpl::MHAttentionImpl(const MHAttentionOptions& options, const EF& e, const EF& f) : options_(options) {
   using Sharing = ParameterSharing;
@@ -101,12 +108,6 @@ MHAttentionImpl::MHAttentionImpl(const MHAttentionOptions& options, const EF& e,
   }
 }
 
-void MHAttentionImpl::set_causal_mask(const at::Tensor& mask) {
-  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && mask.dim() == 2, "causal_mask: expected bool [n, k]; got ",
-                    mask.scalar_type(), " ", mask.sizes());
-  causal_mask_ = mask;
-}
-
 at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& context, ops::AttendOptions options,
                                         Weights* weights) {
   if (weights || causal_mask_.defined()) {
@@ -114,7 +115,7 @@ at::Tensor MHAttentionImpl::attend_full(const at::Tensor& q, const at::Tensor& c
     const auto v = nn::split_heads(ops::linear(context, weight_of(to_v_)), options_.nhead);
     const bool triangular = options_.causal_rows.has_value() && !causal_mask_.defined();
     const auto mask = as_mask(triangular ? triangle(q.size(2), k.size(2), q.device()) : causal_mask_, q);
-    if (weights) weights->push_back(weights_of(q, k, mask));
+    if (weights) weights->push_back(weights_of(q, k, mask, options_.dim));
     return ops::attend(q, k, v, mask, options).out;
   }
   options.causal = options_.causal_rows.has_value();
@@ -212,12 +213,51 @@ at::Tensor MHAttentionImpl::attend(const at::Tensor& x, const at::Tensor& mask, 
     output = attend_full(q, to[0], options, weights);
   } else {
     const auto of_heads = mask.defined() ? mask.unsqueeze(1) : mask;
-    if (weights) weights->push_back(weights_of(q, to[0], of_heads));
+    if (weights) weights->push_back(weights_of(q, to[0], of_heads, options_.dim));
     output = ops::attend(q, to[0], to[1], of_heads, options).out;
   }
   output = nn::merge_heads(output);
   output = w_o_ ? w_o_->forward(output) : w_o_2_->forward(w_o_1_->forward(output));
   return at::dropout(output, options_.dropout, is_training());
+}
+
+LinearAttentionHeadImpl::LinearAttentionHeadImpl(const LinearAttentionHeadOptions& options, EF e, EF f)
+    : options_(options), e_(std::move(e)), f_(std::move(f)) {
+  TORCH_CHECK_VALUE(options.full_attention || (e_ && f_), "E_proj and F_proj must be given without full_attention");
+  if (e_) e_.register_in(*this, "E");
+  if (f_) f_.register_in(*this, "F");
+}
+
+at::Tensor LinearAttentionHeadImpl::forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                            const Extras& extras) {
+  TORCH_CHECK_VALUE(q.dim() == 3 && k.dim() == 3 && v.dim() == 3 && k.size(0) == q.size(0) && v.size(0) == q.size(0) &&
+                        k.size(2) == q.size(2),
+                    "LinearAttentionHead: expected Q [B, n, d], K [B, m, d] and V [B, m, c]; got ", q.sizes(), ", ",
+                    k.sizes(), " and ", v.sizes());
+  const auto queries = zero_rows(q, extras.embeddings_mask, "embeddings_mask").unsqueeze(1);
+  const auto projected = [&](const at::Tensor& x, const EF& by) {
+    const auto zeroed = zero_rows(x, extras.input_mask, "input_mask");
+    return (options_.full_attention ? zeroed : by.forward(zeroed.mT()).mT()).unsqueeze(1);
+  };
+  const auto keys = projected(k, e_), values = projected(v, f_);
+  const int64_t rows = keys.size(2);
+  TORCH_CHECK_VALUE(values.size(2) == rows, "LinearAttentionHead: expected as many values as keys, ", rows, "; got ",
+                    values.size(2));
+
+  auto mask = causal_mask_;
+  if (!mask.defined() && options_.causal_rows) mask = triangle(q.size(1), *options_.causal_rows, q.device());
+  TORCH_CHECK_VALUE(!mask.defined() || (mask.size(1) == rows && (mask.size(0) == q.size(1) || mask.size(0) == 1)),
+                    "causal_mask: expected bool [", q.size(1), ", ", rows, "]; got ",
+                    mask.defined() ? mask.sizes() : at::IntArrayRef());
+  mask = as_mask(mask, queries);
+  if (extras.weights) extras.weights->push_back(weights_of(queries, keys, mask, options_.dim));
+  ops::AttendOptions options;
+  options.scale = 1 / std::sqrt(static_cast<double>(options_.dim));
+  if (is_training() && options_.dropout > 0) {
+    options.dropout = options_.dropout;
+    options.seed = nn::draw_seed();
+  }
+  return ops::attend(queries, keys, values, mask, options).out.squeeze(1);
 }
 
 }  // namespace perceive::models::linformer_pytorch

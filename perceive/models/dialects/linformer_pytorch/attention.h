@@ -25,6 +25,16 @@ struct Extras {
   bool any() const { return embeddings.defined() || input_mask.defined() || embeddings_mask.defined() || weights; }
 };
 
+// Attention whose scores may be masked.
+class MaskedAttention : public torch::nn::Module {
+ public:
+  // bool [n, k] (full attention: [n, n]), true where a query sees a key, in place of the causal one.
+  void set_causal_mask(const at::Tensor& mask);
+
+ protected:
+  at::Tensor causal_mask_;
+};
+
 struct MHAttentionOptions {
   int64_t input_size = 0, dim = 0, channels = 0, dim_k = 0, nhead = 0;
   double dropout = 0.0;
@@ -39,7 +49,7 @@ struct MHAttentionOptions {
 
 // softmax(Q (E K)^T / sqrt(d)) F V, heads side by side, then one or two linear maps. Registers heads (with E and F
 // each), to_q, to_k, to_v (one for each head), and w_o, or w_o_1 and w_o_2.
-class MHAttentionImpl : public torch::nn::Module {
+class MHAttentionImpl : public MaskedAttention {
  public:
   // E and F are used with layerwise sharing only; else they are made here. Without full attention they must be there.
   MHAttentionImpl(const MHAttentionOptions& options, const EF& e, const EF& f);
@@ -49,8 +59,6 @@ class MHAttentionImpl : public torch::nn::Module {
                      bool again);
   // What `checkpoint_level` says of heads, for the attention on its own.
   at::Tensor forward(const at::Tensor& x, const Extras& extras = {});
-  // bool [n, k] (full attention: [n, n]), true where a query sees a key, in place of the causal one.
-  void set_causal_mask(const at::Tensor& mask);
 
  private:
   using Weights = std::vector<at::Tensor>;
@@ -63,8 +71,29 @@ class MHAttentionImpl : public torch::nn::Module {
   std::vector<EF> e_, f_;  // one for all heads, or one for each
   std::vector<nn::Linear> to_q_, to_k_, to_v_;
   nn::Linear w_o_{nullptr}, w_o_1_{nullptr}, w_o_2_{nullptr};
-  at::Tensor causal_mask_;
 };
 TORCH_MODULE(MHAttention);
+
+struct LinearAttentionHeadOptions {
+  int64_t dim = 0;  // the scores are divided by its root
+  double dropout = 0.0;
+  bool full_attention = false;
+  std::optional<int64_t> causal_rows;  // as of MHAttention
+};
+
+// softmax(Q (E K)^T / sqrt(dim)) F V of one head. Registers E and F, where they are there.
+class LinearAttentionHeadImpl : public MaskedAttention {
+ public:
+  // Without full attention E and F must be there.
+  LinearAttentionHeadImpl(const LinearAttentionHeadOptions& options, EF e, EF f);
+  // q [B, n, d], k [B, m, d], v [B, m, c]: [B, n, c]. The masks of `extras` are for k and v, and for q; unlike the
+  // original this one leaves the caller's tensors as they are.
+  at::Tensor forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Extras& extras = {});
+
+ private:
+  LinearAttentionHeadOptions options_;
+  EF e_, f_;
+};
+TORCH_MODULE(LinearAttentionHead);
 
 }  // namespace perceive::models::linformer_pytorch

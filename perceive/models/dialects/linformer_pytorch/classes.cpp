@@ -2,6 +2,7 @@
 #include "perceive/models/dialects/linformer_pytorch/classes.h"
 
 #include <map>
+#include <utility>
 #include <variant>
 
 #include "perceive/core/error.h"
@@ -40,6 +41,29 @@ void visit(Flags& o, Visitor&& field) {
   field("visualize", o.visualize, "give the weights of every attention (C0 only) as P_bar.0, …: [B, nhead, n, k]");
 }
 
+bool is_called(const std::string& path, const std::string& name) {
+  return path == name || path.ends_with("." + name);
+}
+
+// Attribute masks, which a state_dict leaves out, under their paths: of heads, or of the attention that has them.
+void take_causal_masks(torch::nn::Module& module, io::Tensors& tensors) {
+  const std::string mask = "causal_mask";
+  for (const auto& item : module.named_modules()) {
+    auto* const attention = dynamic_cast<MaskedAttention*>(item.value().get());
+    if (!attention) continue;
+    const auto path = item.key().empty() ? "" : item.key() + ".";
+    for (auto next = tensors.lower_bound(path); next != tensors.end() && next->first.starts_with(path);) {
+      const auto& name = next->first;
+      if (is_called(name, mask) && (name == path + mask || name.starts_with(path + "heads."))) {
+        attention->set_causal_mask(next->second.to(at::kBool));
+        next = tensors.erase(next);
+      } else {
+        ++next;
+      }
+    }
+  }
+}
+
 // The random matrices of no_params, which the original's state_dict leaves out, are buffers called E and F here.
 template <class Model>
 class RunnableBase : public Runnable<Model, Flags> {
@@ -47,6 +71,7 @@ class RunnableBase : public Runnable<Model, Flags> {
   using Runnable<Model, Flags>::Runnable;
 
   std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
+    take_causal_masks(this->module(), tensors);
     std::vector<std::string> notices;
     std::map<void*, at::Tensor> given;  // shared ones may have one name only
     for (const auto& [name, matrix] : matrices()) {
@@ -87,7 +112,7 @@ class RunnableBase : public Runnable<Model, Flags> {
   std::vector<std::pair<std::string, at::Tensor>> matrices() {
     std::vector<std::pair<std::string, at::Tensor>> all;
     for (const auto& item : this->module().named_buffers()) {
-      if (item.key().ends_with(".E") || item.key().ends_with(".F")) all.emplace_back(item.key(), item.value());
+      if (is_called(item.key(), "E") || is_called(item.key(), "F")) all.emplace_back(item.key(), item.value());
     }
     return all;
   }
@@ -129,21 +154,37 @@ class RunnableEncDec : public RunnableBase<LinformerEncDec> {
   }
 };
 
-class RunnableMHAttention : public RunnableLinformer<MHAttention> {
+class RunnableHead : public RunnableBase<LinearAttentionHead> {
  public:
-  using RunnableLinformer::RunnableLinformer;
-  // A mask that a state_dict does not hold, under the attribute's path.
-  std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
-    for (auto next = tensors.begin(); next != tensors.end();) {
-      if (next->first != "causal_mask" && !next->first.ends_with(".causal_mask")) {
-        ++next;
-        continue;
-      }
-      model_->set_causal_mask(next->second.to(at::kBool));
-      next = tensors.erase(next);
-    }
-    return RunnableLinformer::load(std::move(tensors), origin);
+  using RunnableBase::RunnableBase;
+  std::vector<TensorArgument> tensor_arguments() const override {
+    std::vector<TensorArgument> all{{"Q", "[B, n, dim]", TensorArgument::Form::one, true},
+                                    {"K", "[B, input_size, dim]", TensorArgument::Form::one, true},
+                                    {"V", "[B, input_size, channels]", TensorArgument::Form::one, true}};
+    all.insert(all.end(), kMasks.begin(), kMasks.end());
+    return all;
   }
+  Outputs forward(const TensorArguments& arguments) override {
+    return outputs(arguments, [&](Extras& extras) {
+      return model_->forward(arguments.one("Q"), arguments.one("K"), arguments.one("V"), extras);
+    });
+  }
+};
+
+class RunnableEF : public RunnableBase<EFModule> {
+ public:
+  using RunnableBase::RunnableBase;
+  std::vector<TensorArgument> tensor_arguments() const override {
+    return {
+        {"input", "[..., input_size]; of a convolution [B, head_dim, input_size]", TensorArgument::Form::one, true}};
+  }
+  core::OptionRef flags() override { return core::reflect(none_); }
+  Outputs forward(const TensorArguments& arguments) override {
+    return {{"output", model_->forward(arguments.one("input"))}};
+  }
+
+ private:
+  NoFlags none_;
 };
 
 std::unique_ptr<RunnableModel> make_attention(const MHAttentionConfig& config) {
@@ -172,7 +213,40 @@ std::unique_ptr<RunnableModel> make_attention(const MHAttentionConfig& config) {
   options.method = method_of(config.method);
   const EF e = config.E_proj ? EF(*config.E_proj) : EF();
   const EF f = config.F_proj ? EF(*config.F_proj) : e;
-  return std::make_unique<RunnableMHAttention>(MHAttention(options, e, f), "[B, n, channels]");
+  return std::make_unique<RunnableLinformer<MHAttention>>(MHAttention(options, e, f), "[B, n, channels]");
+}
+
+std::unique_ptr<RunnableModel> make_head(const LinearAttentionHeadConfig& config) {
+  nn::require_at_least("dim", config.dim, 1);
+  nn::require_dropout("dropout", config.dropout);
+  if (!config.E_proj && (!config.full_attention || config.causal_mask.value_or(false))) {
+    throw core::ConfigError("E_proj is missing: the arguments of get_EF()");
+  }
+  LinearAttentionHeadOptions options{config.dim, config.dropout, config.full_attention, std::nullopt};
+  if (config.causal_mask.value_or(false)) {
+    options.causal_rows = config.full_attention ? config.E_proj->input_size : config.E_proj->dim;
+  }
+  const EF e = config.E_proj ? EF(*config.E_proj) : EF();
+  const EF f = config.F_proj ? EF(*config.F_proj) : e;
+  return std::make_unique<RunnableHead>(LinearAttentionHead(options, e, f));
+}
+
+std::unique_ptr<RunnableModel> make_feed_forward(const FeedForwardConfig& config) {
+  for (const auto& [key, value] : {std::pair{"input_channels", config.input_channels},
+                                   {"output_channels", config.output_channels},
+                                   {"ff_dim", config.ff_dim}}) {
+    nn::require_at_least(key, value, 1);
+  }
+  nn::require_dropout("dropout", config.dropout);
+  const auto& name = config.activation;
+  const bool is_known = name == "gelu" || name == "relu";
+  FeedForward made(FeedForwardOptions{.input_channels = config.input_channels,
+                                      .output_channels = config.output_channels,
+                                      .hidden_channels = config.ff_dim,
+                                      .dropout = config.dropout,
+                                      .output_dropout = config.dropout,
+                                      .activation = is_known ? std::optional(activation_of(*name)) : std::nullopt});
+  return std::make_unique<RunnableX<FeedForward>>(made, "[..., input_channels]", "tensor");
 }
 
 std::unique_ptr<RunnableModel> make_linformer(const LinformerConfig& config, const std::string& version) {
@@ -220,6 +294,25 @@ std::vector<ModelClass> classes() {
                                      [](const MHAttentionConfig& config, const std::string&, const io::Tensors*) {
                                        return make_attention(config);
                                      }),
+      model_class<LinearAttentionHeadConfig>("linformer_pytorch.LinearAttentionHead",
+                                             "one head of that attention, of queries, keys and values", late,
+                                             [](const LinearAttentionHeadConfig& config, const std::string&,
+                                                const io::Tensors*) { return make_head(config); }),
+      model_class<FeedForwardConfig>("linformer_pytorch.FeedForward", "the feed-forward part of a Linformer's layer",
+                                     late,
+                                     [](const FeedForwardConfig& config, const std::string&, const io::Tensors*) {
+                                       return make_feed_forward(config);
+                                     }),
+      model_class<PositionalEmbeddingConfig>(
+          "linformer_pytorch.PositionalEmbedding", "sines and cosines of the places of an input", late,
+          [](const PositionalEmbeddingConfig& config, const std::string&, const io::Tensors*) {
+            return std::make_unique<RunnableX<PositionalEmbedding>>(PositionalEmbedding(config.channels), "[B, n, …]",
+                                                                    "tensor");
+          }),
+      model_class<EFConfig>("linformer_pytorch.get_EF", "a projection along the length; of no_params its product", late,
+                            [](const EFConfig& config, const std::string&, const io::Tensors*) {
+                              return std::make_unique<RunnableEF>(EFModule(config));
+                            }),
       model_class<PadderConfig>("linformer_pytorch.Padder", "a model for inputs of any length up to its own", both,
                                 [](const PadderConfig& config, const std::string& version, const io::Tensors*) {
                                   return make_padder(config, version);

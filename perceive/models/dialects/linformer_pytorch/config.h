@@ -130,6 +130,46 @@ void visit(MHAttentionConfig& o, Visitor&& field) {
   field("method", o.method, "of the projections made here: learnable, convolution or no_params (random, fixed)");
 }
 
+struct LinearAttentionHeadConfig {
+  int64_t dim = 0;
+  double dropout = 0.0;
+  std::optional<EFConfig> E_proj, F_proj;
+  std::optional<bool> causal_mask;
+  bool full_attention = false;
+};
+template <class Visitor>
+void visit(LinearAttentionHeadConfig& o, Visitor&& field) {
+  field("dim", o.dim, "channels of the queries (required): the scores are divided by its root");
+  field("dropout", o.dropout, "dropout of attention weights");
+  field("E_proj", o.E_proj, "the arguments of get_EF() for the projection of keys (required without full_attention)");
+  field("F_proj", o.F_proj, "the same for values; without, that of the keys");
+  field("causal_mask", o.causal_mask,
+        "true: gen_causal_mask() for E_proj, or full_attention; another one is read from the weights: causal_mask");
+  field("full_attention", o.full_attention, "attend to all keys, without a projection along the length");
+}
+
+struct FeedForwardConfig {
+  int64_t input_channels = 0, output_channels = 0, ff_dim = 0;
+  double dropout = 0.0;
+  std::optional<std::string> activation = "gelu";
+};
+template <class Visitor>
+void visit(FeedForwardConfig& o, Visitor&& field) {
+  field("input_channels", o.input_channels, "channels of the input (required)");
+  field("output_channels", o.output_channels, "channels of the output (required)");
+  field("ff_dim", o.ff_dim, "hidden channels (required)");
+  field("dropout", o.dropout, "dropout of hidden channels and of the output");
+  field("activation", o.activation, "gelu or relu; anything else, and null: none, as in the original");
+}
+
+struct PositionalEmbeddingConfig {
+  int64_t channels = 0;
+};
+template <class Visitor>
+void visit(PositionalEmbeddingConfig& o, Visitor&& field) {
+  field("channels", o.channels, "channels of a place (required); of an odd number one more come out");
+}
+
 struct LinformerLMConfig : LayersConfig {
   static constexpr const char* kName = "LinformerLM";
   LinformerLMConfig();

@@ -26,6 +26,10 @@ LinformerLMImpl::LinformerLMImpl(const LinformerLMConfig& config) : config_(conf
   check(config.linformer());
   const int64_t width = config.emb_dim.value_or(config.channels);
   nn::require_at_least("emb_dim", width, 1);
+  if (width % 2 != 0) {
+    throw core::ConfigError("positions need an even number of channels; got " + std::to_string(width) +
+                            " (emb_dim, or channels)");
+  }
   to_token_emb_ = register_module("to_token_emb", torch::nn::Embedding(config.num_tokens, width));
   pos_emb_ = register_module("pos_emb", PositionalEmbedding(width));
   linformer_ = Linformer(config.linformer());

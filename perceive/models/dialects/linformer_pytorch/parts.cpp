@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "perceive/core/error.h"
+#include "perceive/nn/checks.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -16,9 +16,11 @@ FeedForwardImpl::FeedForwardImpl(const FeedForwardOptions& options) : options_(o
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& x) {
-  const auto hidden = w_1_->forward(x);
-  const auto active = options_.activation == Activation::gelu ? at::gelu(hidden) : at::relu(hidden);
-  const auto output = w_2_->forward(at::dropout(active, options_.dropout, is_training()));
+  TORCH_CHECK_VALUE(x.dim() >= 1 && x.size(-1) == options_.input_channels, "FeedForward: expected [..., ",
+                    options_.input_channels, "]; got ", x.sizes());
+  auto hidden = w_1_->forward(x);
+  if (options_.activation) hidden = options_.activation == Activation::gelu ? at::gelu(hidden) : at::relu(hidden);
+  const auto output = w_2_->forward(at::dropout(hidden, options_.dropout, is_training()));
   return at::dropout(output, options_.output_dropout, is_training());
 }
 
@@ -35,16 +37,14 @@ at::Tensor ResidualImpl::forward(const at::Tensor& x, const at::Tensor& y) {
 }
 
 PositionalEmbeddingImpl::PositionalEmbeddingImpl(int64_t channels) {
-  if (channels < 2 || channels % 2 != 0) {
-    throw core::ConfigError("positions need an even number of channels; got " + std::to_string(channels) +
-                            " (emb_dim, or channels)");
-  }
+  nn::require_at_least("channels", channels, 1);
   // In single precision, as there: the frequencies are part of the weights.
   const auto exponents = at::arange(0, channels, 2, at::kFloat).div(static_cast<double>(channels));
   inv_freq_ = register_buffer("inv_freq", at::pow(100000.0, exponents).reciprocal());
 }
 
 at::Tensor PositionalEmbeddingImpl::forward(const at::Tensor& x) {
+  TORCH_CHECK_VALUE(x.dim() >= 2, "PositionalEmbedding: expected [B, n, …]; got ", x.sizes());
   const auto places = at::arange(x.size(1), inv_freq_.options());
   const auto angles = at::outer(places, inv_freq_);
   return at::cat({angles.sin(), angles.cos()}, 1).unsqueeze(0);

@@ -20,7 +20,7 @@ namespace perceive::models::linformer_pytorch {
 struct FeedForwardOptions {
   int64_t input_channels = 0, output_channels = 0, hidden_channels = 0;
   double dropout = 0.0, output_dropout = 0.0;
-  Activation activation = Activation::gelu;
+  std::optional<Activation> activation = Activation::gelu;
 };
 
 // w_2(activation(w_1(x))), x [..., input_channels].
@@ -54,8 +54,8 @@ TORCH_MODULE(Residual);
 // Sines, then cosines of each place over wavelengths up to 2 pi 100,000. Keeps its frequencies as a buffer.
 class PositionalEmbeddingImpl : public torch::nn::Module {
  public:
-  explicit PositionalEmbeddingImpl(int64_t channels);  // even
-  // x [B, n, …] to [1, n, channels], in the precision of the module.
+  explicit PositionalEmbeddingImpl(int64_t channels);
+  // x [B, n, …] to [1, n, channels], of an odd number one more, in the precision of the module.
   at::Tensor forward(const at::Tensor& x);
 
  private:

@@ -8,6 +8,7 @@
 
 #include "perceive/core/error.h"
 #include "perceive/nn/checks.h"
+#include "perceive/ops/linear.h"
 
 namespace perceive::models::linformer_pytorch {
 
@@ -40,6 +41,29 @@ void EF::register_in(torch::nn::Module& head, const std::string& name) const {
   } else {
     head.register_buffer(name, matrix_);
   }
+}
+
+void EF::register_in(torch::nn::Module& module) const {
+  if (!module_) {
+    module.register_buffer("E", matrix_);
+    return;
+  }
+  for (const auto& item : module_->named_parameters(/*recurse=*/false)) {
+    module.register_parameter(item.key(), item.value());
+  }
+}
+
+at::Tensor EF::forward(const at::Tensor& x) const {
+  const auto [weight, bias, stride] = projection();
+  if (weight.dim() == 2) {
+    TORCH_CHECK_VALUE(x.dim() >= 1 && x.size(-1) == weight.size(1), "get_EF: expected a length of ", weight.size(1),
+                      " on the last axis; got ", x.sizes());
+    return ops::linear(x, weight, bias);
+  }
+  TORCH_CHECK_VALUE(x.dim() == 3 && x.size(1) == weight.size(1) && x.size(2) >= weight.size(2),
+                    "get_EF: a convolution expects [B, ", weight.size(1), ", ", weight.size(2), " or more]; got ",
+                    x.sizes());
+  return at::conv1d(x, weight, bias, weight.size(2));
 }
 
 nn::LengthProjection EF::projection() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
 
 #include <memory>
 #include <optional>
@@ -19,7 +20,11 @@ class EF {
   explicit EF(const EFConfig& config);
   // Under `name`: a Linear(n, k), a Conv1d, or for no_params the random matrix [n, k] as a buffer.
   void register_in(torch::nn::Module& head, const std::string& name) const;
+  // Its parameters themselves, or the matrix as the buffer `E`.
+  void register_in(torch::nn::Module& module) const;
   nn::LengthProjection projection() const;
+  // The last axis of x [..., n] from n to k; of a convolution, x [B, d, n].
+  at::Tensor forward(const at::Tensor& x) const;
   bool is(const EF& other) const;
   explicit operator bool() const { return module_ || matrix_.defined(); }
 
@@ -27,5 +32,16 @@ class EF {
   std::shared_ptr<torch::nn::Module> module_;
   at::Tensor matrix_;
 };
+
+// What get_EF() gives there, by itself.
+class EFModuleImpl : public torch::nn::Module {
+ public:
+  explicit EFModuleImpl(const EFConfig& config) : ef_(config) { ef_.register_in(*this); }
+  at::Tensor forward(const at::Tensor& x) { return ef_.forward(x); }
+
+ private:
+  EF ef_;
+};
+TORCH_MODULE(EFModule);
 
 }  // namespace perceive::models::linformer_pytorch
