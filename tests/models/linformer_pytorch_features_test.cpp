@@ -385,6 +385,16 @@ TEST(LinformerPytorch, MakesPartsByName) {
   EXPECT_TRUE(at::allclose(output_of(*matrix.model, {{"input", rows}}), at::matmul(rows, w.at("E")), 1e-5, 1e-6));
 }
 
+TEST(LinformerPytorch, TakesMasksOfOneRow) {
+  Linformer model(config_of({}));
+  model->eval();
+  const auto x = golden_input({2, 13, 8}).to(at::kFloat);
+  Extras one, both;
+  one.input_mask = prefixes({9});
+  both.input_mask = prefixes({9, 9});
+  EXPECT_TRUE(model->forward(x, one).equal(model->forward(x, both)));
+}
+
 TEST(LinformerPytorch, TakesTheCausalMaskOfEveryAttention) {
   const auto causal = load_model(described("LinformerLM", base_args({{"num_tokens", 11}, {"causal", true}})), "made");
   auto weights = causal.model->state_dict();
@@ -449,7 +459,7 @@ TEST(LinformerPytorch, RefusesInputsAsTheOriginal) {
   EXPECT_THAT(run({{"decoder_mode", true}}, x), HasSubstr("Embeddings must be supplied if decoding"));
   EXPECT_THAT(run({{"decoder_mode", true}}, x, wrong), HasSubstr("Embeddings size must be the same as the input"));
   EXPECT_THAT(run({}, x, misshapen),
-              HasSubstr("input_mask: expected bool [2, 13]; got Bool [2, 9]"));
+              HasSubstr("input_mask: expected bool [2, 13], or 1 in place of either; got Bool [2, 9]"));
   EXPECT_THAT(run({{"causal", true}, {"k_reduce_by_layer", 1}, {"parameter_sharing", "kv"}}, x),
               HasSubstr("k_reduce_by_layer must be 0 with causal"));
   MHAttention attention(

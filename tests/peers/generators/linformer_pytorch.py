@@ -68,7 +68,7 @@ def case(draw, module, args, inputs, forward_args=None):
 
 
 def masks(draw, batch, length):
-    return {name: draw.mask(batch, length) for name in ("input_mask", "embeddings_mask") if draw.chance(0.4)}
+    return {name: draw.mask(draw.one_of(1, batch, batch), length) for name in ("input_mask", "embeddings_mask") if draw.chance(0.4)}
 
 
 def extras(draw, args, batch, length):
@@ -198,7 +198,7 @@ def linear_attention_head(draw):
               "V": draw.tensor(batch, length, width)}
     for name, long in (("input_mask", length), ("embeddings_mask", queries)):
         if draw.chance(0.4):
-            inputs[name] = draw.mask(batch, long)
+            inputs[name] = draw.mask(draw.one_of(1, batch), long)
     flags = {"visualize": True} if draw.chance(0.3) else {}
     return case(draw, peer.LinearAttentionHead(**{**args, **given}), args, inputs, flags)
 

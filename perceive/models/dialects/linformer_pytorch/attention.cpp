@@ -48,8 +48,9 @@ at::Tensor triangle(int64_t queries, int64_t keys, at::Device device) {
 // Rows of zeros stay so through the projections to heads, which have no bias.
 at::Tensor zero_rows(const at::Tensor& x, const at::Tensor& mask, const char* name) {
   if (!mask.defined()) return x;
-  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && mask.sizes() == x.sizes().slice(0, 2), name, ": expected bool ",
-                    x.sizes().slice(0, 2), "; got ", mask.scalar_type(), " ", mask.sizes());
+  const auto fits = [&](int64_t axis) { return mask.size(axis) == 1 || mask.size(axis) == x.size(axis); };
+  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool && mask.dim() == 2 && fits(0) && fits(1), name, ": expected bool ",
+                    x.sizes().slice(0, 2), ", or 1 in place of either; got ", mask.scalar_type(), " ", mask.sizes());
   return x.masked_fill(mask.logical_not().unsqueeze(2), 0);
 }
 

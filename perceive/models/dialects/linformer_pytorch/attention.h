@@ -19,8 +19,8 @@ namespace perceive::models::linformer_pytorch {
 // What forward() takes besides its input; all may be undefined.
 struct Extras {
   at::Tensor embeddings;       // of the input's sizes: what a decoder's cross-attention reads
-  at::Tensor input_mask;       // bool [B, n]: keys and values become zeros where it is false, but still count
-  at::Tensor embeddings_mask;  // bool [B, n]: queries become zeros where it is false
+  at::Tensor input_mask;       // bool [B | 1, n | 1]: keys and values become zeros where it is false, but still count
+  at::Tensor embeddings_mask;  // bool [B | 1, n | 1]: queries become zeros where it is false
   std::vector<at::Tensor>* weights = nullptr;  // gets those of each attention [B, h, n, k], before dropout
   bool any() const { return embeddings.defined() || input_mask.defined() || embeddings_mask.defined() || weights; }
 };
