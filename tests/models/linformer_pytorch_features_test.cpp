@@ -385,6 +385,21 @@ TEST(LinformerPytorch, MakesPartsByName) {
   EXPECT_TRUE(at::allclose(output_of(*matrix.model, {{"input", rows}}), at::matmul(rows, w.at("E")), 1e-5, 1e-6));
 }
 
+// load_state_dict() copies each name's value there, in the order of the state_dict.
+TEST(LinformerPytorch, KeepsTheLastOfASharedTensorsValues) {
+  const auto description = described("Linformer", base_args({{"depth", 2}}));
+  auto weights = load_model(description, "model.json").model->state_dict();
+  const std::string first = "seq.0.fn.heads.0.E.weight", last = "seq.2.fn.heads.1.F.weight";
+  weights[first] = at::ones({4, 13});
+  weights[last] = golden_input({4, 13}).to(at::kFloat);
+  const auto made = load_model(description, "model.json", &weights, "weights");
+  EXPECT_TRUE(made.model->module().named_parameters()[first].equal(weights[last]));
+  EXPECT_THAT(made.notices, testing::ElementsAre(HasSubstr(first + ": differs from " + last)));
+  weights[first] = at::ones({3, 13});
+  EXPECT_THAT(refusal([&] { load_model(description, "model.json", &weights, "weights"); }),
+              HasSubstr(first + ": expected [4, 13], found [3, 13]"));
+}
+
 TEST(LinformerPytorch, TakesMasksOfOneRow) {
   Linformer model(config_of({}));
   model->eval();

@@ -1,7 +1,10 @@
 // How forward() of each class is called by names.
 #include "perceive/models/dialects/linformer_pytorch/classes.h"
 
+#include <ATen/ATen.h>
+
 #include <map>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -64,6 +67,44 @@ void take_causal_masks(torch::nn::Module& module, io::Tensors& tensors) {
   }
 }
 
+// In the order of the original's state_dict: a module's own tensors before those of its children.
+void list_names(const torch::nn::Module& module, const std::string& prefix,
+                std::vector<std::pair<std::string, at::Tensor>>& all) {
+  for (const auto& item : module.named_parameters(/*recurse=*/false)) {
+    all.emplace_back(prefix + item.key(), item.value());
+  }
+  for (const auto& item : module.named_buffers(/*recurse=*/false)) all.emplace_back(prefix + item.key(), item.value());
+  for (const auto& item : module.named_children()) list_names(*item.value(), prefix + item.key() + ".", all);
+}
+
+// The original copies every name's value, one after the other: of a shared tensor's, the last one stays. Returns a
+// notice on each tensor whose values differ.
+std::vector<std::string> keep_last(const torch::nn::Module& module, io::Tensors& tensors) {
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  list_names(module, "", all);
+  std::map<void*, std::string> last;
+  for (const auto& [name, tensor] : all) {
+    if (tensors.contains(name)) last[tensor.unsafeGetTensorImpl()] = name;
+  }
+  std::vector<std::string> notices;
+  std::set<std::string> told;
+  for (const auto& [name, tensor] : all) {
+    const auto given = tensors.find(name);
+    if (given == tensors.end()) continue;
+    const auto& kept_name = last.at(tensor.unsafeGetTensorImpl());
+    const auto& kept = tensors.at(kept_name);
+    const bool comparable = given->second.scalar_type() == kept.scalar_type();
+    // Another size is refused like everywhere.
+    if (given->second.sizes() != kept.sizes() || (comparable && given->second.equal(kept))) continue;
+    given->second = kept;
+    if (!told.insert(kept_name).second) continue;
+    notices.push_back(name + ": differs from " + kept_name +
+                      ", which is the same tensor; the latter is the last of its names, whose value is taken, as in "
+                      "the original");
+  }
+  return notices;
+}
+
 // The random matrices of no_params, which the original's state_dict leaves out, are buffers called E and F here.
 template <class Model>
 class RunnableBase : public Runnable<Model, Flags> {
@@ -72,7 +113,8 @@ class RunnableBase : public Runnable<Model, Flags> {
 
   std::vector<std::string> load(io::Tensors tensors, const std::string& origin) override {
     take_causal_masks(this->module(), tensors);
-    std::vector<std::string> notices;
+    auto notices = keep_last(this->module(), tensors);
+    bool draws = false;
     std::map<void*, at::Tensor> given;  // shared ones may have one name only
     for (const auto& [name, matrix] : matrices()) {
       if (const auto found = tensors.find(name); found != tensors.end()) {
@@ -81,7 +123,7 @@ class RunnableBase : public Runnable<Model, Flags> {
     }
     for (const auto& [name, matrix] : matrices()) {
       const auto found = given.find(matrix.unsafeGetTensorImpl());
-      if (found == given.end() && notices.empty()) {
+      if (found == given.end() && !std::exchange(draws, true)) {
         notices.push_back(name + ": not in the weights, as no_params has it; drawn at random");
       }
       tensors.emplace(name, found == given.end() ? matrix : found->second);
