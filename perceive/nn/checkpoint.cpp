@@ -1,97 +1,19 @@
 // Activation checkpointing as one autograd node.
 #include "perceive/nn/checkpoint.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Context.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/ivalue.h>
 #include <torch/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <mutex>
+
+#include "perceive/nn/replay.h"
 
 namespace perceive::nn {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// The default generators that a segment on `device` may draw from.
-class RandomState {
- public:
-  explicit RandomState(at::Device device) {
-    generators_.push_back(at::detail::getDefaultCPUGenerator());
-    if (!device.is_cpu()) generators_.push_back(at::globalContext().defaultGenerator(device));
-    for (auto& generator : generators_) {
-      const std::lock_guard<std::mutex> lock(generator.mutex());
-      states_.push_back(generator.get_state());
-    }
-  }
-  void restore() const {
-    for (size_t i = 0; i < generators_.size(); ++i) {
-      auto generator = generators_[i];
-      const std::lock_guard<std::mutex> lock(generator.mutex());
-      generator.set_state(states_[i]);
-    }
-  }
-
- private:
-  std::vector<at::Generator> generators_;
-  std::vector<at::Tensor> states_;
-};
-
-class AutocastState {
- public:
-  explicit AutocastState(at::DeviceType type)
-      : type_(type),
-        available_(at::autocast::is_autocast_available(type)),
-        cache_(at::autocast::is_autocast_cache_enabled()) {
-    if (!available_) return;
-    enabled_ = at::autocast::is_autocast_enabled(type);
-    dtype_ = at::autocast::get_autocast_dtype(type);
-  }
-  void restore() const {
-    at::autocast::set_autocast_cache_enabled(cache_);
-    if (!available_) return;
-    at::autocast::set_autocast_enabled(type_, enabled_);
-    at::autocast::set_autocast_dtype(type_, dtype_);
-  }
-
- private:
-  at::DeviceType type_;
-  bool available_, cache_;
-  bool enabled_ = false;
-  at::ScalarType dtype_ = at::kFloat;
-};
-
-// Brings a state about until the scope ends, however it does, but for the cache: a weight cast in a segment has no
-// history; from there it would reach segments that are not checkpointed.
-class UncachedAutocast {
- public:
-  UncachedAutocast(const AutocastState& wanted, at::DeviceType type) : before_(type) {
-    wanted.restore();
-    at::autocast::set_autocast_cache_enabled(false);
-  }
-  ~UncachedAutocast() { before_.restore(); }
-  UncachedAutocast(const UncachedAutocast&) = delete;
-  UncachedAutocast& operator=(const UncachedAutocast&) = delete;
-
- private:
-  AutocastState before_;
-};
-
-// The same for the random generators.
-class Redrawn {
- public:
-  Redrawn(const RandomState& wanted, at::Device device) : before_(device) { wanted.restore(); }
-  ~Redrawn() { before_.restore(); }
-  Redrawn(const Redrawn&) = delete;
-  Redrawn& operator=(const Redrawn&) = delete;
-
- private:
-  RandomState before_;
-};
 
 // What the backward pass needs besides tensors; autograd keeps it for as long as the graph lives.
 struct Recipe : torch::CustomClassHolder {

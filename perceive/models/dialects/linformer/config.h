@@ -44,7 +44,7 @@ void visit(LinformerConfig& o, Visitor&& field) {
   field("depth", o.depth, "layers, each of attention and a feed-forward part (required)");
   visit_heads(o, field);
   field("reversible", o.reversible,
-        "two residual streams instead of one, whose sum is the output: other numbers than "
+        "two residual streams, whose activations the backward pass computes from the output: other numbers than "
         "without");
   field("dropout", o.dropout, "dropout of attention weights, and of the feed-forward parts' hidden channels");
 }

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "perceive/nn/reversible.h"
+
 namespace perceive::models::linformer {
 
 LinformerImpl::LinformerImpl(const LinformerConfig& config) : config_(config) {
@@ -39,11 +41,13 @@ void LinformerImpl::register_layers() {
 }
 
 at::Tensor LinformerImpl::in_two_streams(const at::Tensor& x) {
-  auto y1 = x, y2 = x;
-  for (auto& layer : layers_) {
-    y1 = y1 + layer.attention->forward(y2);
-    y2 = y2 + layer.feed_forward->forward(y1);
-  }
+  const auto part = [](auto& module) {
+    return nn::ReversiblePart{[module](const at::Tensor& given) mutable { return module->forward(given); },
+                              module->parameters()};
+  };
+  std::vector<nn::ReversibleLayer> layers;
+  for (auto& layer : layers_) layers.push_back({part(layer.attention), part(layer.feed_forward)});
+  const auto [y1, y2] = nn::reversible(layers, x, x);
   return y1 + y2;
 }
 
