@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "perceive/core/error.h"
@@ -40,13 +41,9 @@ const nlohmann::json* find(const nlohmann::json& rows, const nlohmann::json& nam
 
 nlohmann::json read_baseline(const std::string& file, const AttentionOptions& options) {
   auto rows = core::parse_json(io::read_file(file), file);
-  bool known = rows.is_array() && !rows.empty();
-  bool compares = false;
-  for (const auto& row : rows) {
-    known = known && is_row(row);
-    compares = compares || (known && !row["ratio_to"].empty());
-  }
-  known = known && compares;
+  const auto compares = [](const nlohmann::json& row) { return !row["ratio_to"].empty(); };
+  const bool known = rows.is_array() && std::all_of(rows.begin(), rows.end(), is_row) &&
+                     std::any_of(rows.begin(), rows.end(), compares);
   if (!known) throw core::FileError(file + ": expected what `perceive bench attention --json` writes");
   const auto now = core::to_json(options);
   for (const char* name :

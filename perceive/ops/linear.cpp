@@ -5,7 +5,10 @@
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "perceive/ops/cpu/matmul.h"
+#include "perceive/ops/registration.h"
 
 namespace perceive::ops {
 namespace {
@@ -25,13 +28,13 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias) {
+                            const OptionalTensor& bias) {
     at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({x, weight});
     context->saved_data["bias"] = bias.has_value();
     auto sizes = x.sizes().vec();
     sizes.back() = weight.size(0);
-    return cpu::matmul(rows_of(x), weight.t(), bias.value_or(at::Tensor())).view(sizes);
+    return cpu::matmul(rows_of(x), weight.t(), or_undefined(bias)).view(sizes);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -60,7 +63,7 @@ bool on_kernels(const at::Tensor& x, const at::Tensor& weight, const at::Tensor&
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (!on_kernels(x, weight, bias)) return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
-  return LinearFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  return LinearFunction::apply(x, weight, or_nullopt(bias));
 }
 
 }  // namespace perceive::ops

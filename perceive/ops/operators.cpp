@@ -4,6 +4,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/util/Exception.h>
 
+#include <cmath>
+
 #include "perceive/ops/registration.h"
 
 namespace perceive::ops {

@@ -117,8 +117,8 @@ class ForwardWalk {
     explicit Merger(const ForwardWalk& walk)
         : walk_(walk),
           key_parts_(static_cast<int64_t>(walk.plan_.key_parts.size())),
-          states_(walk.plan_.parts()),
-          merged_(walk.plan_.parts() / key_parts_) {}
+          states_(key_parts_ == 1 ? 0 : walk.plan_.parts()),
+          merged_(states_.size() / key_parts_) {}
 
     void add(int64_t index, std::vector<State>&& heads) {
       const std::lock_guard lock(mutex_);

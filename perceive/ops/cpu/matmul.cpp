@@ -35,7 +35,7 @@ at::Tensor matmul(const at::Tensor& a_given, const at::Tensor& b_given, const at
   if (!outruns_blas(rows, depth, columns)) return otherwise();
   const auto a = with_a_step_of_one(a_given), b = with_a_step_of_one(b_given);
   auto c = at::empty({rows, columns}, a.options());
-  if (offset.defined()) c.copy_(offset.expand_as(c));
+  if (offset.defined()) c.copy_(offset);
   const kernels::Matmul whole{.a = a.const_data_ptr<float>(),
                               .row_step = a.stride(0),
                               .depth_step = a.stride(1),

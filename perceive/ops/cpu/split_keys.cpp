@@ -1,6 +1,8 @@
 // Splitting the keys of a tile, once for all its blocks of queries.
 #include "perceive/ops/cpu/split_keys.h"
 
+#include <algorithm>
+
 namespace perceive::ops::cpu {
 namespace {
 

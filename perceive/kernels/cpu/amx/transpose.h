@@ -1,3 +1,4 @@
+// Rows of pairs to columns.
 #pragma once
 
 #include "perceive/kernels/cpu/vectors.h"
